@@ -1,0 +1,59 @@
+# Everything runs from .venv, which `make venv` builds from the lock with nothing but python3 (with venv), make and git.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export DO_NOT_TRACK := 1
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+.PHONY: help venv up demo dev test lint format lock bench clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+venv: $(VENV)/.installed ## Build .venv from the lock (does nothing when nothing changed)
+
+# Hashes first, for everything that isn't ours; then the project itself, without dependencies and build isolation.
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wpp-lake needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+up: venv ## Run the whole stack until Ctrl-C: make up ARGS='--receiver-port 8081'
+	$(BIN)/wpp-lake up $(ARGS)
+
+demo: venv ## Run the stack, send it the sample events, load them and write snapshots (ARGS=--once: then stop)
+	$(BIN)/wpp-lake demo $(ARGS)
+
+dev: venv ## Run `dagster dev` on the stack of `make up ARGS=--no-dagster`
+	eval "$$($(BIN)/wpp-lake env)" && $(BIN)/dagster dev --workspace workspace.yaml $(ARGS)
+
+test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that they start themselves
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: venv ## Check style, types, imports, docstrings and Markdown
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/interrogate --quiet receiver pipelines devstack
+	$(BIN)/pymarkdown scan README.md CONTEXT.md CHANGELOG.md docs
+
+format: venv ## Put the code into its format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: venv ## Pin what pyproject.toml asks for, with hashes and without registry addresses (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --all-extras --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
+
+bench: venv ## Measure the receiver and the loader against ceilings of the same run
+	$(BIN)/python benchmarks/path.py $(ARGS)
+
+clean: ## Remove what was built; data directories stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
