@@ -1,0 +1,102 @@
+"""The lake as Dagster assets: landing files, the tables of an hour, the snapshots of a day.
+
+Belongs here: what depends on what, and what a run reports. Not: the work itself (loading, snapshots).
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+import psycopg
+
+from pipelines.landing_zone import LandingZone
+from pipelines.loading import LoadCounts, load
+from pipelines.partitions import DAYS, HOURS, parse_day, parse_hour
+from pipelines.schemas import SCHEMAS
+from pipelines.settings import LakeSettings
+from pipelines.snapshots import SnapshotStore, tables_of, write_snapshots
+
+COUNTS = tuple(field.name for field in dataclasses.fields(LoadCounts))
+TABLES = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
+
+
+class Lake:
+    """The lake's parts, as the environment names them; read when a run starts."""
+
+    def settings(self) -> LakeSettings:
+        """Read the settings. Raises SettingsError."""
+        return LakeSettings.from_environment()
+
+    def landing_zone(self) -> LandingZone:
+        """Open the landing zone."""
+        return LandingZone(self.settings())
+
+    def snapshot_store(self) -> SnapshotStore:
+        """Open the snapshot bucket."""
+        return SnapshotStore(self.settings())
+
+    @contextmanager
+    def database(self) -> Iterator[psycopg.Connection[Any]]:
+        """Connect to the lake's database, in autocommit mode."""
+        with psycopg.connect(self.settings().conninfo, autocommit=True) as conn:
+            yield conn
+
+
+landing_files = dg.AssetSpec(
+    dg.AssetKey(["landing", "files"]),
+    description="The landed JSON-lines files, one prefix an hour of receipt. The receiver writes them.",
+    partitions_def=HOURS,
+    kinds={"s3", "json"},
+)
+
+
+@dg.multi_asset(
+    specs=[dg.AssetSpec(dg.AssetKey(["tables", table]), deps=[landing_files], kinds={"postgres"}) for table in TABLES],
+    partitions_def=HOURS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+)
+def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult[Any]]:
+    """Load the landing files of these hours that the ledger doesn't know."""
+    hours = [parse_hour(key) for key in context.partition_keys]
+    with lake.database() as conn:
+        counts = load(conn, lake.landing_zone(), hours, context.run_id, lambda sofar: context.log.info(str(sofar)))
+    for key in context.selected_asset_keys:
+        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(counts))
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            dg.AssetKey(["snapshots", table]),
+            deps=[dg.AssetKey(["tables", "whatsapp_participants" if table not in TABLES else table])],
+            kinds={"parquet"},
+            skippable=True,
+        )
+        for table in SCHEMAS
+    ],
+    partitions_def=DAYS,
+)
+def snapshots(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult[Any]]:
+    """Write a UTC date's Parquet files: its events, and for the running date every group, person and address."""
+    day = parse_day(context.partition_key)
+    settings, store = lake.settings(), lake.snapshot_store()
+    for written in write_snapshots(settings, store, day):
+        uri = f"s3://{store.bucket}/{written.key}"
+        context.log.info("%s: %d rows", uri, written.rows)
+        yield dg.MaterializeResult(
+            asset_key=["snapshots", written.table],
+            metadata={"dagster/uri": uri, "dagster/partition_row_count": written.rows},
+        )
+    if skipped := set(SCHEMAS) - set(tables_of(day)):
+        context.log.info("a past date's state is gone: %s not written", ", ".join(sorted(skipped)))
+
+
+def _metadata(counts: LoadCounts) -> dict[str, int]:
+    return {name: getattr(counts, name) for name in COUNTS}
+
+
+def load_counts(materialization: dg.AssetMaterialization) -> LoadCounts:
+    """Return what a run of the load did, from what it reported with a table."""
+    return LoadCounts(*(int(str(materialization.metadata[name].value)) for name in COUNTS))

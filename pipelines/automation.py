@@ -1,0 +1,75 @@
+"""What makes runs by itself: the sensor that finds new landing files, and the snapshot schedule.
+
+Belongs here: when a job runs, and for which partitions. Not: what it does (assets).
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from pipelines.assets import Lake, snapshots, tables
+from pipelines.loading import pending
+from pipelines.partitions import HOURS, hour_key
+from pipelines.snapshots import stale_dates, today
+
+SENSOR_SECONDS = 10
+# Files become visible out of order (a slow upload, a skewed clock, a second receiver): every tick lists the last hours
+# against the ledger, and the whole landing zone now and then.
+RECENT_HOURS = 3
+EVERYTHING_EVERY = timedelta(hours=1)
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+load_job = dg.define_asset_job(
+    "load",
+    selection=dg.AssetSelection.assets(tables),
+    description="Landing files to tables.",
+)
+snapshot_job = dg.define_asset_job(
+    "snapshot",
+    selection=dg.AssetSelection.assets(snapshots),
+    description="Tables to Parquet.",
+)
+
+
+@dg.sensor(job=load_job, minimum_interval_seconds=SENSOR_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+def new_landing_files(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask for a load of every hour that has files unknown to the ledger, unless a load is on its way."""
+    if context.instance.get_runs_count(dg.RunsFilter(job_name=load_job.name, statuses=UNFINISHED)):
+        return dg.SkipReason("a load is on its way")
+    now = datetime.now(UTC)
+    everything = context.cursor is None or datetime.fromisoformat(context.cursor) + EVERYTHING_EVERY <= now
+    hours = sorted(_hours_with_pending_files(lake, None if everything else now))
+    return dg.SensorResult(
+        run_requests=[dg.RunRequest(partition_key=hour_key(hour)) for hour in hours],
+        cursor=now.isoformat() if everything else context.cursor,
+    )
+
+
+def _hours_with_pending_files(lake: Lake, now: datetime | None) -> set[datetime]:
+    """List the last hours before `now`, the next one too should a clock be ahead; without `now` everything."""
+    recent = [None] if now is None else [now - timedelta(hours=back) for back in range(-1, RECENT_HOURS)]
+    zone = lake.landing_zone()
+    with lake.database() as conn:
+        found = {file.hour for hour in recent for file in pending(conn, zone, hour)}
+    return {hour for hour in found if HOURS.has_partition_key(hour_key(hour))}
+
+
+@dg.schedule(job=snapshot_job, cron_schedule="*/15 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
+def snapshots_every_quarter(
+    context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.RunRequest]:
+    """Ask for today's snapshots, and for those of past dates whose events changed."""
+    if context.instance.get_runs_count(dg.RunsFilter(job_name=snapshot_job.name, statuses=UNFINISHED)):
+        return
+    with lake.database() as conn:
+        dates = stale_dates(conn, lake.snapshot_store())
+    for day in (*dates, today()):
+        yield dg.RunRequest(partition_key=day.isoformat())

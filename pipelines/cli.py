@@ -1,0 +1,151 @@
+"""The `wpp-lake` command. Each verb takes its target from the environment, else from the data directory.
+
+Belongs here: arguments, exit codes, what is printed. Not: what a verb does. Heavy imports wait until a verb needs them.
+`up` and `demo` come from the embedded stack, found by entry point, where it is installed.
+"""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import track
+
+from pipelines import environment
+from pipelines.settings import LakeSettings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+out = Console(highlight=False, soft_wrap=True)
+
+DataDir = Annotated[Path, typer.Option(help="Where `up` keeps everything; used where the environment names no lake.")]
+DEFAULT_DATA_DIR = Path(".wpp-lake")
+
+
+def main() -> None:
+    """Run the command."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    for command in entry_points(group="wpp_lake.commands"):
+        try:
+            app.command(command.name)(command.load())
+        except ModuleNotFoundError:
+            app.command(command.name, help="Not installed: pip install 'wpp-lake[devstack]'.")(_not_installed)
+    app()
+
+
+def _not_installed() -> None:
+    _fail("the embedded stack isn't installed: pip install 'wpp-lake[devstack]'")
+
+
+@app.command()
+def env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Print the stack's settings as shell exports: eval "$(wpp-lake env)"."""
+    with failing_in_one_line():
+        for key, value in environment.read(data_dir).items():
+            print(f"export {key}={shlex.quote(value)}")  # noqa: T201  for a shell, not for a person
+
+
+@app.command()
+def migrate(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Bring the database to the current schema."""
+    from pipelines.migrations import migrate as apply_migrations
+
+    with failing_in_one_line():
+        apply_migrations(_settings(data_dir).conninfo)
+        out.print("the schema is current")
+
+
+@app.command()
+def send(file: Path, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Replay the signed requests of FILE at the receiver; exit 1 unless every one was acknowledged."""
+    from pipelines.replay import replay, requests
+
+    with failing_in_one_line():
+        ticks = iter(track(range(sum(1 for _ in requests(file))), "sending", console=Console(stderr=True)))
+        answers = replay(file, _settings(data_dir).wpp_lake_receiver_url, lambda _: next(ticks, None))
+        list(ticks)
+    out.print(f"sent {answers.total()}: " + ", ".join(f"{count} {answer}" for answer, count in answers.items()))
+    if set(answers) - {"accepted", "duplicate"}:
+        raise typer.Exit(1)
+
+
+@app.command()
+def load(
+    hour: Annotated[str | None, typer.Option(help="One UTC hour, as 2026-05-21-06:00.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Load landing files into the tables: one hour's, or everything that the ledger lacks."""
+    with failing_in_one_line():
+        _settings(data_dir)
+        from pipelines.partitions import parse_hour
+        from pipelines.runs import run_load
+
+        out.print(str(run_load(parse_hour(hour) if hour else None)))
+
+
+@app.command()
+def snapshot(
+    date: Annotated[str | None, typer.Option(help="One UTC date, as 2026-05-21.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Write Parquet snapshots: one date's, or today's and those of past dates whose events changed."""
+    with failing_in_one_line():
+        _settings(data_dir)
+        from pipelines.partitions import parse_day
+        from pipelines.runs import run_snapshots
+
+        for uri, rows in run_snapshots(parse_day(date) if date else None):
+            out.print(f"{uri}: {rows} rows")
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Show processes, counts and snapshots."""
+    from pipelines.status import collect
+
+    with failing_in_one_line():
+        found = collect(_settings(data_dir))
+    if as_json:
+        print(json.dumps(found))  # noqa: T201  for a program, not for a person
+        return
+    for process in found["processes"]:
+        out.print(f"{process['name']:<20} pid {process['pid']:<8} {'healthy' if process['healthy'] else 'NOT HEALTHY'}")
+    for name, number in found["counts"].items():
+        out.print(f"{name:<28} {number}")
+    for table, newest in found["snapshots"].items():
+        out.print(f"{table:<28} newest snapshot {newest or 'none yet'}")
+
+
+def _settings(data_dir: Path) -> LakeSettings:
+    environment.ensure(data_dir)
+    return LakeSettings.from_environment()
+
+
+@contextmanager
+def failing_in_one_line() -> Iterator[None]:
+    """Say in one line on stderr what went wrong, and exit 1; with WPP_LAKE_TRACEBACK=1 in the environment, in full."""
+    try:
+        yield
+    except Exception as error:
+        if os.environ.get("WPP_LAKE_TRACEBACK") == "1":
+            raise
+        ours = type(error).__module__.startswith("pipelines.")
+        _fail(str(error) if ours else f"{type(error).__name__}: {error}")
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"wpp-lake: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201  one line, however wide stderr is
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

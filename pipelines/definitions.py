@@ -1,0 +1,15 @@
+"""Dagster's assembly: everything that a code location holds. No logic here."""
+
+import dagster as dg
+
+from pipelines.assets import Lake, landing_files, snapshots, tables
+from pipelines.automation import load_job, new_landing_files, snapshot_job, snapshots_every_quarter
+
+defs = dg.Definitions(
+    assets=[landing_files, tables, snapshots],
+    jobs=[load_job, snapshot_job],
+    sensors=[new_landing_files],
+    schedules=[snapshots_every_quarter],
+    resources={"lake": Lake()},
+    executor=dg.in_process_executor,  # runs are what gets distributed, not steps
+)

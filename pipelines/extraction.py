@@ -1,0 +1,256 @@
+"""What one event's body shows: its group, author, people, name and time, read by one rule an event type.
+
+Belongs here: where each type keeps these in its payload. Not: what an address or a time looks like (people, times),
+nor anything that needs a second event (sql/load). A path such as `key.participant` is read from the payload, a number
+in it from a list. A type without a rule still has what its envelope and the common group fields say.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import orjson
+
+from pipelines.people import Person, bare_phone, group_jid, person
+from pipelines.times import point_in_time
+
+JSON = Any
+Addresses = tuple[str, ...]
+MAX_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Extracted:
+    """What one body shows. `members` are the other people in it, `pairs` further addresses shown as one person's."""
+
+    group_jid: str | None = None
+    author: Person | None = None
+    push_name: str | None = None
+    occurred_at: datetime | None = None
+    members: tuple[Person, ...] = ()
+    pairs: tuple[Person, ...] = ()
+    subject: str | None = None
+    is_full_metadata: bool = False
+    undecrypted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where one event type keeps what it shows.
+
+    `author` lists alternatives, the first that names a person wins; each holds the paths of one person's addresses.
+    `direct_author` has the other side of a direct chat, who is the author of what this account didn't send itself.
+    `time` lists paths, the first that holds a time wins. `people` yields what else is in it. `subject` is the path of
+    the group's name.
+    """
+
+    author: tuple[Addresses, ...] = ()
+    direct_author: Addresses = ()
+    time: tuple[str, ...] = ()
+    name: str | None = None
+    people: Callable[[JSON], Iterator[Person | None]] = lambda _: iter(())
+    subject: str | None = None
+
+
+def at(value: JSON, path: str) -> JSON:
+    """Return what stands at `path` (`key.participant`, `pollUpdates.0.vote`), None where nothing does."""
+    for step in _steps(path):
+        if isinstance(value, dict):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+@cache
+def _steps(path: str) -> list[str]:
+    return path.split(".")
+
+
+def _sender(key: str) -> Addresses:
+    """List a message key's addresses of its sender: Baileys 7 (participantAlt), 6.7 (Pn, Lid), 6.17 (participant)."""
+    return tuple(f"{key}.{field}" for field in ("participant", "participantAlt", "participantPn", "participantLid"))
+
+
+def _roster(payload: JSON) -> Iterator[Person | None]:
+    """Read participants[]: bare addresses in Baileys 6, {id, phoneNumber?, lid?, jid?} later."""
+    participants = at(payload, "participants")
+    for member in participants if isinstance(participants, list) else ():
+        yield _member(member)
+
+
+def _member(member: JSON) -> Person | None:
+    if isinstance(member, dict):
+        return person(*(member.get(field) for field in ("id", "phoneNumber", "lid", "jid", "pn")))
+    return person(member)
+
+
+def _stub_people(payload: JSON) -> Iterator[Person | None]:
+    """Read a membership stub's parameters: JSON strings in Baileys 7, bare addresses in 6."""
+    parameters = at(payload, "messageStubParameters")
+    if not _is_stub(payload, MEMBERSHIP_STUBS) or not isinstance(parameters, list):
+        return
+    for parameter in parameters:
+        yield _member(_json_or_text(parameter))
+
+
+def _json_or_text(text: JSON) -> JSON:
+    try:
+        return orjson.loads(text) if isinstance(text, str) and text.startswith("{") else text
+    except orjson.JSONDecodeError:
+        return text
+
+
+def _one(*paths: str) -> Callable[[JSON], Iterator[Person | None]]:
+    """Read one person from these paths."""
+    return lambda payload: iter((person(*(at(payload, path) for path in paths)),))
+
+
+def _present(payload: JSON) -> Iterator[Person | None]:
+    presences = at(payload, "presences")
+    return (person(jid) for jid in presences) if isinstance(presences, dict) else iter(())
+
+
+_GROUP_METADATA = Rule(author=(("author", "authorPn"),), people=_roster, subject="subject")
+_CONTACT = Rule(people=_one("id", "lid", "phoneNumber", "jid"))
+_MESSAGE = Rule(
+    author=(_sender("key"), ("participant",)),
+    direct_author=("key.remoteJid", "key.remoteJidAlt", "key.senderPn", "key.senderLid"),
+    time=("messageTimestamp",),
+    name="pushName",
+    people=_stub_people,
+)
+
+RULES: Mapping[str, Rule] = {
+    "messages.upsert": _MESSAGE,
+    "messages.reaction": Rule(author=(_sender("reaction.key"),), time=("reaction.senderTimestampMs",)),
+    "messages.media-update": Rule(author=(_sender("key"),)),
+    "message-receipt.update": Rule(
+        author=(("receipt.userJid",),), time=("receipt.readTimestamp", "receipt.receiptTimestamp")
+    ),
+    "group-participants.update": Rule(author=(("author", "authorPn"),), people=_roster),
+    "group.join-request": Rule(author=(("author", "authorPn"),), people=_one("participant", "participantPn")),
+    "group.member-tag.update": Rule(author=(("participant", "participantAlt"),), time=("messageTimestamp",)),
+    "groups.metadata": _GROUP_METADATA,
+    "groups.upsert": _GROUP_METADATA,
+    "groups.update": _GROUP_METADATA,
+    "chats.update": Rule(time=("conversationTimestamp",), subject="name"),
+    "chats.upsert": Rule(subject="name"),  # its conversationTimestamp is when the group was made
+    "call": Rule(author=(("from", "callerPn"),), time=("date",)),
+    "presence.update": Rule(people=_present),
+    "contacts.upsert": _CONTACT,
+    "contacts.update": _CONTACT,
+    "lid-mapping.update": Rule(people=_one("lid", "pn")),
+    "chats.phoneNumberShare": Rule(people=_one("lid", "jid")),
+}
+
+# messages.update is three events in one type. A changed message (edited, or null: revoked) is its actor's doing; a
+# poll vote or an event response the voter's; the rest (status, stars) shows nobody.
+_CHANGED_MESSAGE = Rule(author=(_sender("key"),), time=("update.messageTimestamp",))
+_POLL_VOTE = Rule(
+    author=(_sender("update.pollUpdates.0.pollUpdateMessageKey"),), time=("update.pollUpdates.0.senderTimestampMs",)
+)
+_EVENT_RESPONSE = Rule(
+    author=(_sender("update.eventResponses.0.eventResponseMessageKey"),),
+    time=("update.eventResponses.0.senderTimestampMs",),
+)
+_UNKNOWN = Rule()
+
+# Where a payload names its group, when the envelope doesn't.
+GROUP_PATHS = ("key.remoteJid", "id", "groupId", "groupJid", "association.chatId", "chatId")
+
+# Group metadata shows more pairs: who made the group, its subject and its description (Baileys 7: *Pn, 6.7: *Jid).
+METADATA_PAIRS = tuple((role, f"{role}Pn", f"{role}Jid") for role in ("owner", "subjectOwner", "descOwner"))
+
+# The stubs that tell of people, by WebMessageInfo.StubType name and number.
+MEMBERSHIP_STUBS: frozenset[JSON] = frozenset({
+    "GROUP_PARTICIPANT_ADD", 27, "GROUP_PARTICIPANT_REMOVE", 28, "GROUP_PARTICIPANT_PROMOTE", 29,
+    "GROUP_PARTICIPANT_DEMOTE", 30, "GROUP_PARTICIPANT_INVITE", 31, "GROUP_PARTICIPANT_LEAVE", 32,
+    "GROUP_PARTICIPANT_CHANGE_NUMBER", 33, "GROUP_PARTICIPANT_ADD_REQUEST_JOIN", 71,
+    "GROUP_PARTICIPANT_LINKED_GROUP_JOIN", 141, "GROUP_PARTICIPANT_JOINED_GROUP_AND_PARENT_GROUP", 151,
+    "GROUP_MEMBERSHIP_JOIN_APPROVAL_REQUEST_NON_ADMIN_ADD", 172,
+})  # fmt: skip
+UNDECRYPTED_STUBS: frozenset[JSON] = frozenset({"CIPHERTEXT", 2})
+
+
+def extract(event: Mapping[str, JSON]) -> Extracted:
+    """Return what one body shows: the parsed, storable JSON object that the collector signed, of either contract."""
+    kind, payload = event.get("type"), event.get("payload")
+    rule = _rule(kind, payload)
+    author, agrees = _author(event.get("participant_jid"), _author_shown(rule, payload))
+    metadata = rule is _GROUP_METADATA
+    return Extracted(
+        group_jid=_first_group(event, payload),
+        author=author,
+        push_name=_name(payload, rule.name) if author and agrees else None,
+        occurred_at=point_in_time(event.get("occurred_at")) or _first_time(payload, rule.time),
+        members=tuple(shown for shown in rule.people(payload) if shown),
+        pairs=tuple(_metadata_pairs(payload)) if metadata else (),
+        subject=_name(payload, rule.subject),
+        is_full_metadata=metadata and isinstance(at(payload, "participants"), list),
+        undecrypted=rule is _MESSAGE and _is_stub(payload, UNDECRYPTED_STUBS),
+    )
+
+
+def _rule(kind: JSON, payload: JSON) -> Rule:
+    if kind != "messages.update":
+        return RULES.get(kind, _UNKNOWN)
+    update = at(payload, "update")
+    if not isinstance(update, dict):
+        return _UNKNOWN
+    if "message" in update:
+        return _CHANGED_MESSAGE
+    return _POLL_VOTE if "pollUpdates" in update else _EVENT_RESPONSE if "eventResponses" in update else _UNKNOWN
+
+
+def _author_shown(rule: Rule, payload: JSON) -> Person | None:
+    for addresses in rule.author:
+        if shown := person(*(at(payload, path) for path in addresses)):
+            return shown
+    if rule.direct_author and at(payload, "key.fromMe") is not True:
+        return person(*(at(payload, path) for path in rule.direct_author))
+    return None
+
+
+def _author(envelope_jid: JSON, shown: Person | None) -> tuple[Person | None, bool]:
+    """Return the author, and whether the payload speaks of that person.
+
+    The first contract's participant_jid wins; the payload adds its other address when one of them is the same.
+    """
+    stated = person(envelope_jid) or bare_phone(envelope_jid)
+    if stated is None or shown is None:
+        return stated or shown, True
+    if stated.agrees_with(shown):
+        return Person(stated.lid or shown.lid, stated.phone or shown.phone), True
+    return stated, False
+
+
+def _first_group(event: Mapping[str, JSON], payload: JSON) -> str | None:
+    addresses = (event.get("chat_jid"), event.get("group_jid"), *(at(payload, path) for path in GROUP_PATHS))
+    return next((jid for jid in map(group_jid, addresses) if jid), None)
+
+
+def _first_time(payload: JSON, paths: tuple[str, ...]) -> datetime | None:
+    return next((moment for moment in (point_in_time(at(payload, path)) for path in paths) if moment), None)
+
+
+def _name(payload: JSON, path: str | None) -> str | None:
+    """Return the name at `path`, at most MAX_NAME characters of it; blank is none."""
+    name = at(payload, path) if path else None
+    return name[:MAX_NAME] if isinstance(name, str) and name.strip() else None
+
+
+def _metadata_pairs(payload: JSON) -> Iterator[Person]:
+    for fields in METADATA_PAIRS:
+        shown = person(*(at(payload, field) for field in fields))
+        if shown and shown.lid and shown.phone:
+            yield shown
+
+
+def _is_stub(payload: JSON, kinds: frozenset[JSON]) -> bool:
+    kind = at(payload, "messageStubType")
+    return isinstance(kind, str | int) and kind in kinds

@@ -1,0 +1,121 @@
+"""One landed line to the row that the loader stages, or the reason why it can't be loaded.
+
+Belongs here: what a line must be. Not: what its body shows (extraction), nor what Postgres makes of it (loading).
+"""
+
+import hashlib
+import json
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NoReturn
+
+import msgspec
+import orjson
+
+from pipelines.extraction import Extracted, extract
+from receiver.landing import LandingLineError, decode_line, storable
+
+MAX_TYPE = 100  # characters
+
+
+class UnloadableError(Exception):
+    """A line that can't become a row. `reason` is a code of docs/tables.md, `detail` never holds the content."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One loadable line. `payload` is JSON text; `sanitized` tells that the body held NUL or lone surrogates."""
+
+    event_id: uuid.UUID
+    type: str
+    received_at: datetime
+    payload: str
+    sanitized: bool
+    body_sha256: bytes
+    shown: Extracted
+
+    @property
+    def observed_at(self) -> datetime:
+        """When what the body shows was so: the time it names, else that of its receipt."""
+        return self.shown.occurred_at or self.received_at
+
+
+class _Envelope(msgspec.Struct):
+    payload: msgspec.Raw
+
+
+_envelope_decoder = msgspec.json.Decoder(_Envelope)
+
+
+def read_line(line: bytes) -> Row:
+    """Return the row of one landed line. Raises UnloadableError."""
+    try:
+        event = decode_line(line)
+        signed = event.signed
+    except LandingLineError as error:
+        raise UnloadableError("bad_line", str(error)) from None
+    landed = bytes(event.body)
+    text = storable(landed)
+    body = _parse(text)
+    kind = body.get("type")
+    if not isinstance(kind, str) or not 1 <= len(kind) <= MAX_TYPE:
+        raise UnloadableError("bad_envelope", f"type is not a string of 1 to {MAX_TYPE} characters")
+    return Row(
+        event_id=_event_id(event.event_id),
+        type=kind,
+        received_at=event.received_at,
+        payload=_payload(text),
+        sanitized=text != landed,
+        body_sha256=hashlib.sha256(signed).digest(),
+        shown=extract(body),
+    )
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    """Parse a body: quickly where it can be, with care where only the quick parser's limits stand in the way."""
+    try:
+        body = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        body = _parse_carefully(text)
+    if not isinstance(body, dict):
+        raise UnloadableError("bad_envelope", "the body is not an object")
+    return body
+
+
+def _parse_carefully(text: bytes) -> Any:
+    """Parse what orjson refuses and jsonb may well store: numbers past a double, deep nesting."""
+    try:
+        return json.loads(text.decode(), parse_int=float, parse_constant=_refuse)
+    except UnicodeDecodeError:
+        raise UnloadableError("bad_utf8", "the body is not UTF-8") from None
+    except RecursionError:
+        raise UnloadableError("too_deep", "the body is nested too deep to read") from None
+    except ValueError:
+        raise UnloadableError("bad_json", "the body is not JSON") from None
+
+
+def _refuse(_constant: str) -> NoReturn:
+    raise ValueError
+
+
+def _payload(text: bytes) -> str:
+    """Return the payload's JSON text as it was sent, so that no digit of a number is lost on the way."""
+    try:
+        return bytes(_envelope_decoder.decode(text).payload).decode()
+    except msgspec.ValidationError:
+        raise UnloadableError("bad_envelope", "payload is missing") from None
+    except RecursionError:
+        raise UnloadableError("too_deep", "the body is nested too deep to read") from None
+
+
+def _event_id(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise UnloadableError("bad_event_id", "event_id is not a UUID") from None

@@ -1,0 +1,79 @@
+"""Who a WhatsApp address belongs to: normalised LIDs, phones and groups.
+
+Belongs here: one address, or the addresses of one person. Not: where a payload keeps them (extraction), nor which
+LID belongs to which phone over time (sql/load).
+"""
+
+import re
+from typing import Any, NamedTuple
+
+# A device (:12), agent (_1) or old-style (.0) suffix names the same person. A LID is all digits and looks like a
+# phone: only the server part tells them apart.
+_PERSON = re.compile(r"([0-9]{5,20})(?:[._][0-9]+)?(?::[0-9]+)?@(s\.whatsapp\.net|c\.us|hosted|lid|hosted\.lid)")
+_BARE_PHONE = re.compile(r"\+?([0-9]{10,15})")
+MAX_JID = 255  # characters, as in the envelope
+_LID_SERVERS = frozenset({"lid", "hosted.lid"})
+
+
+class Person(NamedTuple):
+    """The addresses that one body shows of one person, as digits; at least one of them is known."""
+
+    lid: str | None = None
+    phone: str | None = None
+
+    @property
+    def lid_jid(self) -> str | None:
+        """`<digits>@lid`, where the LID is known."""
+        return None if self.lid is None else f"{self.lid}@lid"
+
+    @property
+    def phone_jid(self) -> str | None:
+        """`<digits>@s.whatsapp.net`, where the phone is known."""
+        return None if self.phone is None else f"{self.phone}@s.whatsapp.net"
+
+    @property
+    def jid(self) -> str:
+        """The address to know the person by: the phone's where it is shown, else the LID's."""
+        return self.phone_jid or f"{self.lid}@lid"
+
+    @property
+    def jids(self) -> tuple[str, ...]:
+        """Every address shown."""
+        return tuple(jid for jid in (self.lid_jid, self.phone_jid) if jid is not None)
+
+    def agrees_with(self, other: "Person") -> bool:
+        """Whether the two share an address, and so are one person."""
+        return (self.lid is not None and self.lid == other.lid) or (
+            self.phone is not None and self.phone == other.phone
+        )
+
+
+def person(*addresses: Any) -> Person | None:
+    """Return the person whose addresses these are: the first LID and the first phone among them, None without any.
+
+    Groups, broadcasts, newsletters, bots and whatever isn't an address are passed over.
+    """
+    lid = phone = None
+    for address in addresses:
+        match = _PERSON.fullmatch(address) if isinstance(address, str) else None
+        if match is None:
+            continue
+        digits, server = match.groups()
+        if server in _LID_SERVERS:
+            lid = lid or digits
+        else:
+            phone = phone or digits
+    return Person(lid, phone) if lid or phone else None
+
+
+def bare_phone(address: Any) -> Person | None:
+    """Return the person of a phone written without a server, as the first contract's envelope may have it."""
+    match = _BARE_PHONE.fullmatch(address) if isinstance(address, str) else None
+    return Person(phone=match[1]) if match else None
+
+
+def group_jid(address: Any) -> str | None:
+    """Return `address` if it is a group's. An old-style group id holds a phone number: it is never taken apart."""
+    if isinstance(address, str) and address.endswith("@g.us") and len("@g.us") < len(address) <= MAX_JID:
+        return address
+    return None

@@ -1,0 +1,66 @@
+"""Replays signed requests from a file at a receiver, as they are, several at a time.
+
+Belongs here: sending and counting answers. Not: signing; a request is sent with the signature that it has.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+CONCURRENCY = 8
+TIMEOUT = aiohttp.ClientTimeout(total=15)  # what the collector allows
+
+
+class RequestFileError(ValueError):
+    """A line of the file isn't a request."""
+
+
+def requests(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the requests of a JSON-lines file: {method, path, headers, body}, the body as a string.
+
+    Lines end at newlines only: bodies may hold U+0085 and U+2028. Raises RequestFileError, OSError.
+    """
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                request = json.loads(line)
+                yield {key: request[key] for key in ("method", "path", "headers", "body")}
+            except (ValueError, TypeError, KeyError) as error:
+                raise RequestFileError(f"{path}:{number}: not a request ({type(error).__name__})") from None
+
+
+def replay(path: Path, receiver_url: str, on_answer: Callable[[int], object] = lambda _: None) -> Counter[str]:
+    """Send a file's requests; return how often each answer came: `accepted`, `duplicate`, else the HTTP status.
+
+    `on_answer` is called with each answer's HTTP status. A connection that fails raises aiohttp.ClientError.
+    """
+    return asyncio.run(_replay(path, receiver_url, on_answer))
+
+
+async def _replay(path: Path, receiver_url: str, on_answer: Callable[[int], object]) -> Counter[str]:
+    answers: Counter[str] = Counter()
+    waiting = requests(path)
+
+    async def send_what_waits(session: aiohttp.ClientSession) -> None:
+        for request in waiting:
+            status, answer = await _send(session, request)
+            answers[answer] += 1
+            on_answer(status)
+
+    async with aiohttp.ClientSession(receiver_url, timeout=TIMEOUT) as session, asyncio.TaskGroup() as tasks:
+        for _ in range(CONCURRENCY):
+            tasks.create_task(send_what_waits(session))
+    return answers
+
+
+async def _send(session: aiohttp.ClientSession, request: dict[str, Any]) -> tuple[int, str]:
+    body = request["body"].encode("utf-8", "surrogatepass")
+    async with session.request(request["method"], request["path"], data=body, headers=request["headers"]) as response:
+        if response.status != 202:  # noqa: PLR2004  accepted or duplicate
+            return response.status, str(response.status)
+        return response.status, str((await response.json())["status"])

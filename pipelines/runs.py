@@ -1,0 +1,71 @@
+"""Runs the Dagster jobs in this process, recorded in Dagster's storage like any other run.
+
+Belongs here: which partitions a command's run takes. Not: the command line (cli).
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+
+import dagster as dg
+
+from pipelines.assets import Lake, load_counts
+from pipelines.definitions import defs
+from pipelines.loading import LoadCounts, pending
+from pipelines.partitions import HOURS, hour_key, stretches
+from pipelines.snapshots import stale_dates, today
+
+# Dagster's tags for a run over one partition, and over a range of them.
+PARTITION = "dagster/partition"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+QUIET = {"loggers": {"console": {"config": {"log_level": "WARNING"}}}}
+
+
+class RunError(Exception):
+    """A run could not finish."""
+
+
+def run_load(hour: datetime | None = None) -> LoadCounts:
+    """Load one UTC hour's new files, or everything that the ledger lacks, and return what was done.
+
+    Raises RunError when a file can't be loaded because its hour is no partition, after the others were.
+    """
+    pending_hours = [hour] if hour else _pending_hours()
+    hours = [each for each in pending_hours if HOURS.has_partition_key(hour_key(each))]
+    counts = LoadCounts()
+    for first, last in stretches(hours):
+        tags = {RANGE_START: hour_key(first), RANGE_END: hour_key(last)}
+        counts += load_counts(next(_run("load", tags)))
+    if len(hours) < len(pending_hours):
+        outside = sorted(set(pending_hours) - set(hours))
+        raise RunError(f"not loaded: files of hours that aren't partitions: {', '.join(map(hour_key, outside))}")
+    return counts
+
+
+def run_snapshots(day: date | None = None) -> Iterator[tuple[str, int]]:
+    """Write one UTC date's snapshots, or today's and the stale ones; yield each file's address and its rows."""
+    for each in [day] if day else [*_stale_dates(), today()]:
+        for written in _run("snapshot", {PARTITION: each.isoformat()}):
+            yield (
+                str(written.metadata["dagster/uri"].value),
+                int(str(written.metadata["dagster/partition_row_count"].value)),
+            )
+
+
+def _pending_hours() -> list[datetime]:
+    lake = Lake()
+    with lake.database() as conn:
+        return sorted({file.hour for file in pending(conn, lake.landing_zone())})
+
+
+def _stale_dates() -> list[date]:
+    lake = Lake()
+    with lake.database() as conn:
+        return stale_dates(conn, lake.snapshot_store())
+
+
+def _run(job: str, tags: Mapping[str, str]) -> Iterator[dg.AssetMaterialization]:
+    """Run a job over the partitions that `tags` name; yield what it materialised. Its own error goes through."""
+    with dg.DagsterInstance.get() as instance:
+        result = defs.resolve_job_def(job).execute_in_process(instance=instance, tags=dict(tags), run_config=QUIET)
+    for event in result.get_asset_materialization_events():
+        yield event.step_materialization_data.materialization

@@ -1,0 +1,45 @@
+"""The lake's settings, read from the environment once, where a command or Dagster's assembly starts.
+
+Belongs here: names, types and defaults. Not: clients made from them.
+"""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting is missing or of the wrong kind; the message names the variables and none of their values."""
+
+
+class LakeSettings(BaseSettings):
+    """Where the lake's parts are. Each field is the environment variable of its upper-case name."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr
+    landing_bucket: str = "wpp-landing"
+    snapshot_bucket: str = "wpp-snapshots"
+    aws_endpoint_url_s3: str | None = None
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_region: str = "us-east-1"
+    wpp_lake_data_dir: Path | None = None
+    wpp_lake_receiver_url: str = "http://127.0.0.1:8080"
+    wpp_lake_dagster_url: str | None = None
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment. Raises SettingsError."""
+        try:
+            return cls()
+        except ValidationError as error:
+            wrong = "; ".join(f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
+            raise SettingsError(f"settings: {wrong}") from None
+
+    @property
+    def conninfo(self) -> str:
+        """The lake database's libpq connection string."""
+        return self.database_url.get_secret_value()

@@ -1,0 +1,109 @@
+"""What there is: processes, landed and loaded events, snapshots.
+
+Belongs here: gathering. Not: showing it (cli).
+"""
+
+import json
+import os
+import urllib.request
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypedDict
+
+import obstore
+import psycopg
+from psycopg.rows import dict_row
+
+from pipelines.landing_zone import LandingZone
+from pipelines.loading import FETCHERS, pending
+from pipelines.queries import query
+from pipelines.schemas import SCHEMAS
+from pipelines.settings import LakeSettings
+from pipelines.snapshots import SnapshotStore
+from receiver.landing import split_lines
+
+
+class Process(TypedDict):
+    """One process of the stack; healthy when it answers, or, where it has no address, when it lives."""
+
+    name: str
+    pid: int
+    healthy: bool
+
+
+class Status(TypedDict):
+    """What `wpp-lake status --json` prints."""
+
+    processes: list[Process]
+    counts: dict[str, int]
+    snapshots: dict[str, str | None]
+
+
+def collect(settings: LakeSettings) -> Status:
+    """Gather the whole status. Raises what the clients of the database and of the object store raise."""
+    store = SnapshotStore(settings)
+    return {
+        "processes": processes(settings),
+        "counts": _counts(settings),
+        "snapshots": {table: store.newest(table) for table in SCHEMAS},
+    }
+
+
+def processes(settings: LakeSettings) -> list[Process]:
+    """Return the processes that `wpp-lake up` recorded in the data directory; none where there is no such stack."""
+    record = settings.wpp_lake_data_dir and settings.wpp_lake_data_dir / "processes.json"
+    if record is None or not record.exists():
+        return []
+    checks = _health_checks(settings)
+    return [
+        {"name": known["name"], "pid": known["pid"], "healthy": _lives(known["pid"]) and checks[known["name"]]()}
+        for known in json.loads(record.read_text())["processes"]
+    ]
+
+
+def _health_checks(settings: LakeSettings) -> Mapping[str, Callable[[], bool]]:
+    """Return what each process has to answer; one that isn't named here is healthy while it lives."""
+    checks: dict[str, Callable[[], bool]] = defaultdict(lambda: lambda: True)
+    checks["receiver"] = partial(_answers, f"{settings.wpp_lake_receiver_url}/readyz")
+    checks["dagster-webserver"] = partial(_answers, f"{settings.wpp_lake_dagster_url}/server_info")
+    checks["postgres"] = lambda: _works(lambda: psycopg.connect(settings.conninfo, connect_timeout=2).close())
+    checks["s3"] = lambda: _works(lambda: next(LandingZone(settings).files(), None))
+    return checks
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _answers(url: str) -> bool:
+    return _works(lambda: urllib.request.urlopen(url, timeout=2).close())  # noqa: S310  the stack's own http address
+
+
+def _works(action: Callable[[], object]) -> bool:
+    """Tell whether the action is done without an error of the database's, the store's or the network's client."""
+    try:
+        action()
+    except (OSError, psycopg.Error, obstore.exceptions.BaseError):
+        return False
+    return True
+
+
+def _counts(settings: LakeSettings) -> dict[str, int]:
+    """Count what is landed and loaded; files that the ledger doesn't know are read to count their lines."""
+    zone = LandingZone(settings)
+    with psycopg.connect(settings.conninfo, autocommit=True) as conn:
+        row: dict[str, Any] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
+        waiting = list(pending(conn, zone))
+    with ThreadPoolExecutor(FETCHERS) as pool:
+        waiting_lines = sum(pool.map(lambda file: len(split_lines(zone.read(file))), waiting))
+    files, lines = row.pop("files"), row.pop("lines")
+    landed = {"landed_files": files + len(waiting), "landed_events": int(lines) + waiting_lines}
+    return landed | {name: int(count) for name, count in row.items()}

@@ -1,0 +1,27 @@
+-- Every address with its person, its newest name and its first and last sight; note which ones changed hands.
+with upserted as (
+    insert into whatsapp_participant_jids as known
+        (jid, participant_id, push_name, named_at, named_by, first_seen_at, last_seen_at)
+    select jid, owner.id, staged.push_name, named_at, named_by, staged.first_seen_at, staged.last_seen_at
+    from staged_jids as staged
+    join staged_owners using (jid)
+    join whatsapp_participants as owner on owner.external_jid = owner_jid
+    order by jid
+    on conflict (jid) do update
+    set participant_id = excluded.participant_id,
+        first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
+        last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
+        (push_name, named_at, named_by) = (
+            select push_name, named_at, named_by
+            from (values (known.push_name, known.named_at, known.named_by),
+                         (excluded.push_name, excluded.named_at, excluded.named_by))
+                as either (push_name, named_at, named_by)
+            order by named_at desc nulls last, named_by desc, push_name collate "C" desc
+            limit 1
+        )
+    returning new.jid, old.participant_id as old_participant_id, new.participant_id as new_participant_id
+)
+insert into staged_moves (jid, old_participant_id, new_participant_id)
+select jid, old_participant_id, new_participant_id
+from upserted
+where old_participant_id <> new_participant_id;

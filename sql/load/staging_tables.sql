@@ -1,0 +1,56 @@
+-- Staging tables: what one batch of landing files holds, for the length of its transaction.
+create temp table if not exists staged_events (
+    event_id          uuid not null,
+    type              text not null,
+    group_jid         text,
+    participant_jid   text,
+    occurred_at       timestamptz,
+    received_at       timestamptz not null,
+    payload           jsonb not null,
+    payload_sanitized boolean not null,
+    body_sha256       bytea not null,
+    undecrypted       boolean not null,
+    landing_key       text not null,
+    landing_line      integer not null
+) on commit delete rows;
+-- Wide rows stay in the page: compressing them for a table that lives for seconds costs more than it saves.
+alter table staged_events set (toast_tuple_target = 8160);
+
+create temp table if not exists staged_jids (
+    jid           text primary key,
+    first_seen_at timestamptz not null,
+    last_seen_at  timestamptz not null,
+    push_name     text,
+    named_at      timestamptz,
+    named_by      uuid
+) on commit delete rows;
+
+create temp table if not exists staged_pairs (
+    lid_jid     text not null,
+    phone_jid   text not null,
+    observed_at timestamptz not null,
+    event_id    uuid not null
+) on commit delete rows;
+
+create temp table if not exists staged_groups (
+    external_jid     text primary key,
+    first_seen_at    timestamptz not null,
+    last_seen_at     timestamptz not null,
+    display_name     text,
+    named_at         timestamptz,
+    named_by         uuid,
+    described_at     timestamptz,
+    described_by     uuid,
+    described_sha256 bytea,
+    landing_key      text,
+    landing_line     integer
+) on commit delete rows;
+
+-- Filled by the steps: whose each staged address is, which addresses changed hands, which event ids have several
+-- bodies, and the UTC dates whose events changed.
+create temp table if not exists staged_owners (jid text primary key, owner_jid text not null) on commit delete rows;
+create temp table if not exists staged_moves (
+    jid text primary key, old_participant_id uuid not null, new_participant_id uuid not null
+) on commit delete rows;
+create temp table if not exists staged_contested (event_id uuid primary key) on commit delete rows;
+create temp table if not exists staged_days (received_on date not null) on commit delete rows;

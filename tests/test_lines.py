@@ -1,0 +1,96 @@
+"""One landed line: the row that it becomes, or why it can't."""
+
+import json
+
+import pytest
+
+from factories import RECEIVED, event, event_id, line, message, participant
+from pipelines.lines import UnloadableError, read_line
+
+
+def test_a_line_becomes_a_row() -> None:
+    row = read_line(line(event(message(participant(), text="olá"))))
+    assert (str(row.event_id), row.type, row.received_at, row.sanitized) == (
+        event_id(),
+        "messages.upsert",
+        RECEIVED,
+        False,
+    )
+    assert json.loads(row.payload)["message"] == {"conversation": "olá"}
+
+
+def test_keys_may_come_in_any_order_and_spacing() -> None:
+    landed = json.loads(line(event()))
+    shuffled = json.dumps(dict(sorted(landed.items(), reverse=True)), indent=1).replace("\n", " ").encode()
+    assert read_line(shuffled).type == "messages.upsert"
+
+
+def test_the_payload_keeps_every_digit() -> None:
+    body = b'{"type":"x","chat_jid":null,"payload":{"n":12345678901234567890123.4500,"e":1e400}}'
+    assert read_line(line(body)).payload == '{"n":12345678901234567890123.4500,"e":1e400}'
+
+
+def test_a_null_payload_is_one() -> None:
+    assert read_line(line(b'{"type":"x","payload":null}')).payload == "null"
+
+
+@pytest.mark.parametrize(
+    ("sent", "stored", "sanitized"),
+    [
+        (rb"a\u0000b", rb"a\ufffdb", True),
+        (rb"\ud83d", rb"\ufffd", True),
+        (rb"\ude00\ud83d", rb"\ufffd\ufffd", True),
+        (rb"\ud83d\ude00", rb"\ud83d\ude00", False),
+        (rb"\\u0000", rb"\\u0000", False),
+        (rb"\\\u0000", rb"\\\ufffd", True),
+    ],
+)
+def test_only_nul_and_lone_surrogates_are_replaced(sent: bytes, stored: bytes, sanitized: bool) -> None:  # noqa: FBT001  a table's column
+    row = read_line(line(b'{"type":"x","payload":"' + sent + b'"}'))
+    assert (row.payload.encode(), row.sanitized) == (b'"' + stored + b'"', sanitized)
+
+
+def test_the_digest_is_that_of_the_signed_bytes() -> None:
+    pretty, compact = b'{"type":"x",\n"payload":1}', b'{"type":"x", "payload":1}'
+    assert read_line(line(pretty)).body_sha256 != read_line(line(compact)).body_sha256
+
+
+def body_of(text: bytes) -> bytes:
+    """Return a line with any text in the place of its body."""
+    return line(b'{"type":"x","payload":0}').replace(b'{"type":"x","payload":0}', text)
+
+
+@pytest.mark.parametrize(
+    ("landed", "reason"),
+    [
+        (b"", "bad_line"),
+        (b"not json", "bad_line"),
+        (b"\xff\xfe", "bad_line"),
+        (b"[]", "bad_line"),
+        (b"null", "bad_line"),
+        (b"{}", "bad_line"),
+        (line(event())[:-20], "bad_line"),
+        (line(event()).replace(b'"current"', b'"next"'), "bad_line"),
+        (line(event()).replace(b'+00:00"', b'"').replace(b"123456Z", b"123456"), "bad_line"),
+        (line(event()).replace(event_id().encode(), b"not-a-uuid"), "bad_event_id"),
+        (line(event()).replace(b'"body"', b'"raw":"?","body"'), "bad_line"),
+        (body_of(b"[1]"), "bad_envelope"),
+        (body_of(b'{"payload":1}'), "bad_envelope"),
+        (body_of(b'{"type":1,"payload":1}'), "bad_envelope"),
+        (body_of(b'{"type":"","payload":1}'), "bad_envelope"),
+        (body_of(b'{"type":"' + b"x" * 101 + b'","payload":1}'), "bad_envelope"),
+        (body_of(b'{"type":"x"}'), "bad_envelope"),
+        (body_of(b'{"type":"x","payload":"\xff"}'), "bad_utf8"),
+        (body_of(b'{"type":"x","payload":' + b"[" * 5000 + b"]" * 5000 + b"}"), "bad_line"),
+    ],
+)
+def test_what_is_no_event_is_told_why(landed: bytes, reason: str) -> None:
+    with pytest.raises(UnloadableError) as refused:
+        read_line(landed)
+    assert refused.value.reason == reason
+
+
+def test_the_detail_never_holds_the_content() -> None:
+    with pytest.raises(UnloadableError) as refused:
+        read_line(line(event(message(text="segredo")))[:-5])
+    assert "segredo" not in refused.value.detail
