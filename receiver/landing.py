@@ -15,6 +15,7 @@ import uuid_utils
 
 PREFIX = "whatsapp/"
 Contract = Literal["current", "first"]
+_QUOTED = re.compile("'.*'", re.DOTALL)  # where the parser's messages repeat what they refuse
 _NEWLINES_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 # A quick look that finds every line to rewrite, and the escapes of such a line one after the other, so that an
@@ -71,13 +72,14 @@ def encode_line(event_id: str, received_at: datetime, contract: Contract, signat
     """Return the landed line of one verified event, its newline included.
 
     The caller has verified that `event_id` is a UUID, `signature` lowercase hex and `body` one strict JSON document,
-    so that raw CR and LF can only stand between tokens, where a space means the same.
+    so that raw CR and LF can only stand between tokens, where a space means the same. They, and blanks around the
+    body, which no JSON parser would give back, are kept in `raw`.
     """
     head = (
         f'{{"event_id":"{event_id}","received_at":"{received_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",'
         f'"contract":"{contract}","signature":"{signature}",'
     )
-    if b"\n" in body or b"\r" in body:
+    if b"\n" in body or b"\r" in body or body != body.strip(b" \t"):
         head += f'"raw":"{base64.b64encode(body).decode()}",'
         body = body.translate(_NEWLINES_TO_SPACES)
     return b'%b"body":%b}\n' % (head.encode(), body)
@@ -107,7 +109,7 @@ def decode_line(line: bytes) -> LandedEvent:
     try:
         event = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise LandingLineError(str(error)) from error
+        raise LandingLineError(_QUOTED.sub("a value", str(error))) from error
     if event.received_at.tzinfo is None:
         raise LandingLineError("received_at has no offset")
     if text is line:

@@ -1,0 +1,123 @@
+"""`python -m receiver`: the process around the app.
+
+Belongs here: reading the settings, logging, the HTTP server's own limits, signals and exit codes. Not: routes.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from aiohttp import web
+from pydantic import ValidationError
+
+from receiver.app import answer, build_app
+from receiver.settings import ReceiverSettings, complaints
+
+KEEPALIVE_SECONDS = 7  # runs from the start of a connection too: aiohttp's only limit on slow headers
+LINGERING_SECONDS = 1
+SHUTDOWN_SECONDS = 20  # longer than an answer can take: a body's 5 s and a landing's 10 s
+BACKLOG = 2048
+GC_THRESHOLD = 50_000
+
+_log = logging.getLogger("receiver")
+
+
+class _Connection(web.RequestHandler):
+    """One connection. What isn't HTTP gets the same JSON as everything else, and its bytes appear nowhere."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  (aiohttp's: it would quote the offending bytes)
+    ) -> web.StreamResponse:
+        """Answer a request that could not be parsed, and close its connection."""
+        if request.writer.output_size:
+            raise ConnectionError("the answer had begun") from exc
+        response = answer(status, "refused", "the request is not well-formed HTTP/1.1")
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    """A server of such connections."""
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    """A runner of such a server."""
+
+    async def _make_server(self) -> web.Server:
+        usual = await super()._make_server()
+        return _Server(usual.request_handler, request_factory=usual.request_factory, **self._kwargs)
+
+
+async def serve(settings: ReceiverSettings) -> None:
+    """Run until SIGTERM or SIGINT, then answer what has been received. Raises OSError when the port is taken."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    runner = _Runner(
+        build_app(settings),
+        access_log=None,
+        auto_decompress=False,
+        keepalive_timeout=KEEPALIVE_SECONDS,
+        lingering_time=LINGERING_SECONDS,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+    )
+    try:
+        await runner.setup()
+        await _listen(runner, settings)
+        await stop.wait()
+        _log.info("stopping: finishing what is in flight")
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: ReceiverSettings) -> None:
+    """Open the port, and say so."""
+    host, port = settings.receiver_host, settings.receiver_port
+    site = web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=settings.receiver_reuse_port or None)
+    await site.start()
+    gc.collect()
+    gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
+    gc.set_threshold(GC_THRESHOLD)
+    _log.info("listening on http://%s:%d", *runner.addresses[0][:2])
+
+
+def main() -> None:
+    """Run the receiver. Exits with 1 and one line on stderr when it cannot start."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = ReceiverSettings()
+    except ValidationError as error:
+        sys.exit(f"receiver: bad settings: {complaints(error)}")
+    try:
+        asyncio.run(serve(settings))
+    except OSError as error:
+        sys.exit(f"receiver: cannot listen on {settings.receiver_host}:{settings.receiver_port}: {error.strerror}")
+    _leave()
+
+
+def _leave() -> NoReturn:
+    """Exit with 0 without taking the interpreter down.
+
+    The store's client has threads of its own; one that lets go of its last Python object while the interpreter is
+    being finalized aborts the process (SIGABRT), after everything is durable and answered.
+    """
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The receiver's settings: one frozen object, read from the environment by `__main__` and passed down.
+
+Belongs here: names, defaults and bounds. Not: the clients that are made from them.
+"""
+
+import os
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, Json, NonNegativeFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import model_validator as validates_together
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _not_blank(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().strip():
+        raise ValueError("must not be blank")
+    return secret
+
+
+Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
+
+
+class ReceiverSettings(BaseSettings):
+    """What an operator may set: each field is the environment variable of the same name in upper case.
+
+    An empty variable counts as absent. Building it raises pydantic's ValidationError: `complaints` words it.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True, env_ignore_empty=True, validate_default=False, hide_input_in_errors=True
+    )
+
+    whatsapp_webhook_secret: Secret
+    whatsapp_webhook_previous_secrets: Json[tuple[Secret, ...]] = Field(default=())
+    landing_bucket: str = "wpp-landing"
+    aws_endpoint_url_s3: str | None = None
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+    aws_region: str = "us-east-1"
+    receiver_host: str = "127.0.0.1"
+    receiver_port: int = Field(default=8080, ge=0, le=65535)
+    receiver_max_body_bytes: PositiveInt = 8_388_608
+    receiver_queue_bytes: PositiveInt = 67_108_864
+    receiver_puts_in_flight: PositiveInt = 2
+    receiver_dedupe_seconds: NonNegativeFloat = 60
+    receiver_dedupe_entries: PositiveInt = 200_000
+    receiver_reuse_port: bool = False
+
+    @validates_together(mode="after")
+    def _whole(self) -> Self:
+        """Check what no field can know alone."""
+        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set both or neither")
+        if self.receiver_queue_bytes < self.receiver_max_body_bytes:
+            raise ValueError("RECEIVER_QUEUE_BYTES must be at least RECEIVER_MAX_BODY_BYTES")
+        return self
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """Every secret that verifies, the present one first, as the bytes that key the HMAC."""
+        every = (self.whatsapp_webhook_secret, *self.whatsapp_webhook_previous_secrets)
+        return tuple(os.fsencode(secret.get_secret_value()) for secret in every)
+
+
+def complaints(error: ValidationError) -> str:
+    """Word a failed build as one line that names each variable and holds no value."""
+    return "; ".join(_complaint(detail) for detail in error.errors(include_input=False, include_context=False))
+
+
+def _complaint(detail: Any) -> str:
+    text = str(detail["msg"]).removeprefix("Value error, ")
+    return f"{str(detail['loc'][0]).upper()}: {text}" if detail["loc"] else text

@@ -1,0 +1,419 @@
+"""The HTTP interface of docs/http.md, row by row, on a running receiver."""
+
+import re
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import pytest
+from conftest import S3, bucket
+from mypy_boto3_s3 import S3Client
+from prometheus_client.parser import text_string_to_metric_families
+from receiver_process import (
+    CURRENT,
+    FIRST,
+    Answer,
+    Receiver,
+    event,
+    landed,
+    new_id,
+    settings_env,
+    signed,
+    spawned,
+    start_receiver,
+)
+
+from devstack.waiting import wait_until
+
+MAX_BODY = 200_000
+QUEUE = 400_000
+NIL = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def store(s3_client: S3Client) -> Iterator[str]:
+    """Make the bucket that the receiver lands in."""
+    with bucket(s3_client, "landing") as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def receiver(s3: S3, store: str) -> Iterator[Receiver]:
+    """Run a receiver with low limits and one previous secret."""
+    with start_receiver(
+        s3,
+        store,
+        RECEIVER_MAX_BODY_BYTES=str(MAX_BODY),
+        RECEIVER_QUEUE_BYTES=str(QUEUE),
+        WHATSAPP_WEBHOOK_PREVIOUS_SECRETS='["old-secret"]',
+    ) as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def cut_off(s3: S3, store: str) -> Iterator[Receiver]:
+    """Run a receiver whose store is away."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        nobody = f"http://127.0.0.1:{server.getsockname()[1]}"
+    with start_receiver(s3, store, wait_ready=False, AWS_ENDPOINT_URL_S3=nobody) as process:
+        yield process
+
+
+def metric(receiver: Receiver, name: str, **labels: str) -> float:
+    """Return one sample of the receiver's metrics; 0 when it isn't there."""
+    text = receiver.request("GET", "/metrics").body.decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return next((sample.value for sample in samples if sample.name == name and sample.labels == labels), 0.0)
+
+
+def wait_for_metric(receiver: Receiver, expected: float, name: str, **labels: str) -> None:
+    """Return when a metric has this value or more (0: none at all)."""
+
+    def check() -> None:
+        value = metric(receiver, name, **labels)
+        if value < expected or value > expected == 0:
+            raise LookupError(f"{name} is {value}")
+
+    wait_until(check, name)
+
+
+def connect(receiver: Receiver, request: bytes) -> socket.socket:
+    """Open a connection and send raw bytes on it."""
+    connection = socket.create_connection(("127.0.0.1", receiver.port), 30)
+    connection.sendall(request)
+    return connection
+
+
+def raw_delivery(body: bytes, *, announced: int) -> bytes:
+    """Return a signed request, with a Content-Length that may announce more than there is."""
+    headers = signed(new_id(), body) | {"Host": "localhost", "Content-Length": str(announced)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"POST {CURRENT} HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+def everything(connection: socket.socket) -> bytes:
+    """Read until the other side closes."""
+    return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+# Accepted
+
+
+@pytest.mark.parametrize("path", [CURRENT, FIRST])
+def test_accepted(receiver: Receiver, path: str) -> None:
+    """A proper event of either contract gets 202 and its id."""
+    event_id = new_id()
+    answer = receiver.deliver(event_id, event(), path)
+    assert (answer.status, answer.json) == (202, {"status": "accepted", "event_id": event_id})
+
+
+@pytest.mark.parametrize(("path", "contract"), [(CURRENT, "current"), (FIRST, "first")])
+def test_landed(receiver: Receiver, s3_client: S3Client, store: str, path: str, contract: str) -> None:
+    """What was acknowledged is in the landing zone: id, contract, signature and bytes as they were sent."""
+    event_id, body = new_id().upper(), b'{"type":"t",\r\n "payload":"\\ud83d\\u0000 \xe2\x80\xa8 1.0"}'
+    receiver.deliver(event_id, body, path)
+    (found,) = landed(s3_client, store, event_id)
+    assert (found.contract, found.signature, found.signed) == (
+        contract,
+        signed(event_id, body, path)["X-Signature"],
+        body,
+    )
+
+
+def test_previous_secret(receiver: Receiver) -> None:
+    """A signature made with a previous secret is accepted."""
+    event_id = new_id()
+    assert receiver.request("POST", CURRENT, event(), signed(event_id, event(), secret="old-secret")).status == 202
+
+
+def test_chunked(receiver: Receiver) -> None:
+    """A body in chunks is accepted."""
+    event_id = new_id()
+    assert receiver.request("POST", CURRENT, iter([event()]), signed(event_id, event())).status == 202
+
+
+def test_a_body_of_the_limit(receiver: Receiver) -> None:
+    """A body as long as the limit is accepted."""
+    assert receiver.deliver(new_id(), event("x" * (MAX_BODY - len(event(""))))).status == 202
+
+
+def test_sender_that_leaves(receiver: Receiver, s3_client: S3Client, store: str) -> None:
+    """An event whose sender doesn't wait for the answer lands all the same."""
+    body = event(f"left {new_id()}")
+    connect(receiver, raw_delivery(body, announced=len(body))).close()
+
+    def check() -> None:
+        if body not in [found.signed for found in landed(s3_client, store)]:
+            raise LookupError("not landed")
+
+    wait_until(check, "the event of the sender that left")
+
+
+# Duplicates
+
+
+def test_duplicate(receiver: Receiver) -> None:
+    """The same delivery again gets 202, and is called a duplicate."""
+    event_id = new_id()
+    receiver.deliver(event_id, event())
+    answer = receiver.deliver(event_id, event())
+    assert (answer.status, answer.json) == (202, {"status": "duplicate", "event_id": event_id})
+
+
+def test_duplicate_lands_once(receiver: Receiver, s3_client: S3Client, store: str) -> None:
+    """However often it comes at the same time, an event lands once."""
+    event_id = new_id()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: receiver.deliver(event_id, event()), range(24)))
+    assert len(landed(s3_client, store, event_id)) == 1
+
+
+def test_duplicates_are_counted(receiver: Receiver) -> None:
+    """A collapsed delivery is in the metrics."""
+    before, event_id = metric(receiver, "receiver_duplicates_total"), new_id()
+    receiver.deliver(event_id, event())
+    receiver.deliver(event_id, event())
+    assert metric(receiver, "receiver_duplicates_total") == before + 1
+
+
+def test_other_body(receiver: Receiver, s3_client: S3Client, store: str) -> None:
+    """The same id with another body lands too."""
+    event_id = new_id()
+    receiver.deliver(event_id, event("first"))
+    receiver.deliver(event_id, event("second"))
+    assert sorted(found.signed for found in landed(s3_client, store, event_id)) == [event("first"), event("second")]
+
+
+# Refused
+
+
+@pytest.mark.parametrize("path", ["/", f"{CURRENT}/", f"/{CURRENT}", "/readyz/", "/api"])
+def test_unknown_path(receiver: Receiver, path: str) -> None:
+    """Any other path is not found, and leads nowhere else."""
+    answer = receiver.deliver(new_id(), event(), path)
+    assert (answer.status, answer.headers.get("Location"), answer.json["status"]) == (404, None, "refused")
+
+
+@pytest.mark.parametrize("path", [CURRENT, FIRST])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"])
+def test_other_method(receiver: Receiver, method: str, path: str) -> None:
+    """A webhook's path allows POST alone."""
+    answer = receiver.request(method, path)
+    assert (answer.status, answer.headers["Allow"], answer.headers.get("Location")) == (405, "POST", None)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_post_elsewhere(receiver: Receiver, path: str) -> None:
+    """The other paths don't allow POST."""
+    answer = receiver.request("POST", path)
+    assert (answer.status, answer.headers["Allow"]) == (405, "GET,HEAD")
+
+
+def test_too_long(receiver: Receiver) -> None:
+    """A body over the limit gets 413 before it is read, even unsigned."""
+    headers = {"Content-Length": str(MAX_BODY + 1), "Content-Type": "text/plain"}
+    answer = receiver.request("POST", CURRENT, b"", headers)
+    assert (answer.status, answer.json["status"]) == (413, "refused")
+
+
+def test_too_long_in_chunks(receiver: Receiver) -> None:
+    """A body over the limit gets 413 when its length wasn't announced, too."""
+    headers = signed(new_id(), b"")
+    assert receiver.request("POST", CURRENT, iter([b"x" * (MAX_BODY + 1)]), headers).status == 413
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Content_Type": "text/plain"},
+        {"Content_Type": "application/json; charset=utf-16"},
+        {"Content_Encoding": "gzip"},
+    ],
+    ids=str,
+)
+def test_media(receiver: Receiver, header: dict[str, str]) -> None:
+    """Other than plain JSON in UTF-8 gets 415."""
+    answer = receiver.deliver(new_id(), event(), **header)
+    assert (answer.status, answer.json["status"]) == (415, "refused")
+
+
+@pytest.mark.parametrize("header", [{"X_Signature": "0" * 64}, {"X_Signature": ""}, {"X_Event_Id": new_id()}], ids=str)
+def test_not_authentic(receiver: Receiver, header: dict[str, str]) -> None:
+    """A signature that doesn't verify gets 401, and no id back."""
+    answer = receiver.deliver(new_id(), event(), **header)
+    assert (answer.status, answer.json) == (401, {"status": "refused", "error": "X-Signature does not verify"})
+
+
+@pytest.mark.parametrize("missing", ["X-Signature", "X-Event-Id"])
+def test_header_missing(receiver: Receiver, missing: str) -> None:
+    """Without either header the answer is 401."""
+    headers = {name: value for name, value in signed(new_id(), event()).items() if name != missing}
+    assert receiver.request("POST", CURRENT, event(), headers).status == 401
+
+
+@pytest.mark.parametrize("event_id", ["not-a-uuid", NIL])
+def test_bad_id(receiver: Receiver, event_id: str) -> None:
+    """An authentic request without a proper id gets 400."""
+    answer = receiver.deliver(event_id, event())
+    assert (answer.status, answer.json["status"]) == (400, "refused")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"confidential",
+        b'{"type":"confidential","payload":NaN}',
+        b'{"payload":"confidential"}',
+        b'{"type":"confidential"}',
+        b'{"type":"t","payload":1,"chat_jid":["confidential"]}',
+        b'{"type":"t","payload":' + b"[" * 600 + b"]" * 600 + b"}",
+    ],
+)
+def test_bad_envelope(receiver: Receiver, body: bytes) -> None:
+    """An authentic request whose body isn't an event gets 422 and its id, and nothing of its body."""
+    event_id = new_id()
+    answer = receiver.deliver(event_id, body)
+    assert (answer.status, answer.json["event_id"], b"confidential" in answer.body) == (422, event_id, False)
+
+
+def test_refused_lands_not(receiver: Receiver, s3_client: S3Client, store: str) -> None:
+    """What is refused doesn't land."""
+    event_id = new_id()
+    receiver.deliver(event_id, b"{}")
+    assert landed(s3_client, store, event_id) == []
+
+
+def test_not_http(receiver: Receiver) -> None:
+    """Bytes that aren't HTTP get 400 in JSON, and come back nowhere."""
+    with closing(connect(receiver, b"confidential\r\n\r\n")) as connection:
+        answer = everything(connection)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert (head.split()[1], body) == (
+        b"400",
+        b'{"status":"refused","error":"the request is not well-formed HTTP/1.1"}',
+    )
+
+
+def test_other_expectation(receiver: Receiver) -> None:
+    """An expectation other than 100-continue gets 417."""
+    assert receiver.deliver(new_id(), event(), Expect="magic").status == 417
+
+
+def test_slow_body(receiver: Receiver) -> None:
+    """A body that doesn't arrive in time gets 408, and the connection is closed."""
+    with closing(connect(receiver, raw_delivery(event(), announced=1000))) as connection:
+        assert everything(connection).startswith(b"HTTP/1.1 408 ")
+
+
+# Unavailable
+
+
+@pytest.fixture
+def full(receiver: Receiver) -> Iterator[Receiver]:
+    """Fill the receiver's queue with two bodies that are announced and don't come."""
+    request = raw_delivery(b"", announced=MAX_BODY)
+    with closing(connect(receiver, request)), closing(connect(receiver, request)):
+        wait_for_metric(receiver, QUEUE, "receiver_queue_bytes")
+        yield receiver
+    wait_for_metric(receiver, 0, "receiver_queue_bytes")
+
+
+def test_queue_full(full: Receiver) -> None:
+    """Without room for its body an event gets 503, and is told to come again."""
+    answer = full.deliver(new_id(), event())
+    assert (answer.status, answer.headers["Retry-After"], answer.json) == (
+        503,
+        "2",
+        {"status": "unavailable", "error": "the queue is full"},
+    )
+
+
+def test_not_ready_when_full(full: Receiver) -> None:
+    """With a full queue the receiver isn't ready."""
+    answer = full.request("GET", "/readyz")
+    assert (answer.status, answer.json) == (503, {"status": "unavailable", "error": "the queue is full"})
+
+
+def test_not_ready_without_a_store(cut_off: Receiver) -> None:
+    """When the landing bucket takes no writes the receiver isn't ready."""
+    answer = cut_off.request("GET", "/readyz")
+    assert (answer.status, answer.json) == (
+        503,
+        {"status": "unavailable", "error": "the landing bucket does not accept writes"},
+    )
+
+
+def test_healthy_without_a_store(cut_off: Receiver) -> None:
+    """It runs, all the same."""
+    assert cut_off.request("GET", "/healthz").status == 200
+
+
+@pytest.fixture(scope="module")
+def unconfirmed(cut_off: Receiver) -> tuple[str, Answer]:
+    """Deliver an event that cannot land: its id and the answer."""
+    event_id = new_id()
+    return event_id, cut_off.deliver(event_id, event())
+
+
+def test_not_confirmed(unconfirmed: tuple[str, Answer]) -> None:
+    """When the store doesn't confirm an event in time it gets 503 and its id, and is told to come again."""
+    event_id, answer = unconfirmed
+    assert (answer.status, answer.headers["Retry-After"], answer.json) == (
+        503,
+        "2",
+        {
+            "status": "unavailable",
+            "event_id": event_id,
+            "error": "the landing store did not confirm the event in time",
+        },
+    )
+
+
+@pytest.mark.usefixtures("unconfirmed")
+def test_sheds_while_silent(cut_off: Receiver) -> None:
+    """After that, while one event tries the store, the others get 503 at once."""
+    failed = metric(cut_off, "landing_puts_total", result="failed")
+    with closing(connect(cut_off, raw_delivery(event("tries"), announced=len(event("tries"))))):
+        wait_for_metric(cut_off, failed + 1, "landing_puts_total", result="failed")
+        answer = cut_off.deliver(new_id(), event())
+    assert (answer.status, answer.json["error"]) == (503, "the landing store is silent")
+
+
+# The other paths
+
+
+def test_healthy(receiver: Receiver) -> None:
+    """A running receiver is healthy."""
+    answer = receiver.request("GET", "/healthz")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+def test_ready(receiver: Receiver) -> None:
+    """A receiver whose bucket takes writes is ready."""
+    answer = receiver.request("GET", "/readyz")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+
+
+def test_metrics(receiver: Receiver) -> None:
+    """The metrics count the answers by route and status."""
+    labels = {"route": CURRENT, "status": "202"}
+    before = metric(receiver, "receiver_requests_total", **labels)
+    receiver.deliver(new_id(), event())
+    assert metric(receiver, "receiver_requests_total", **labels) == before + 1
+
+
+# The process
+
+
+def test_port_taken(receiver: Receiver, s3: S3, store: str) -> None:
+    """A receiver that cannot have its port ends with 1 and one line."""
+    with spawned(settings_env(s3, store) | {"RECEIVER_PORT": str(receiver.port)}) as other:
+        code = other.process.wait(30)
+        one_line = rf"receiver: cannot listen on 127.0.0.1:{receiver.port}: .*\n"
+        assert (code, bool(re.fullmatch(one_line, other.said()))) == (1, True)
+
+
+def test_says_where(receiver: Receiver) -> None:
+    """A start is one line, which says where it listens."""
+    assert receiver.said().split("\n")[0].endswith(f"receiver: listening on http://127.0.0.1:{receiver.port}")
