@@ -1,0 +1,74 @@
+"""The documents say what there is: every setting, table, column, route, metric, asset and verb, and no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+from lake import Lake
+
+from pipelines.definitions import defs
+from pipelines.schemas import SCHEMAS
+from pipelines.settings import LakeSettings
+from receiver.settings import ReceiverSettings
+
+ROOT = Path(__file__).parent.parent
+DOCS = sorted(ROOT.glob("docs/**/*.md")) + [ROOT / name for name in ("README.md", "CONTEXT.md", "CHANGELOG.md")]
+# Read by Dagster itself and by its configuration in dagster.yaml.
+DAGSTER_SETTINGS = {"DAGSTER_HOME", "DAGSTER_POSTGRES_URL"}
+
+
+def settings_in_code() -> set[str]:
+    """Return the environment variable of every setting."""
+    fields = {**ReceiverSettings.model_fields, **LakeSettings.model_fields}
+    return {name.upper() for name in fields} | DAGSTER_SETTINGS
+
+
+def code_words(name: str) -> set[str]:
+    """Return what stands in backticks in a document."""
+    return set(re.findall(r"`([^`\n]+)`", (ROOT / "docs" / name).read_text()))
+
+
+def test_the_example_environment_has_every_setting_and_no_other() -> None:
+    example = (ROOT / ".env.example").read_text()
+    named = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, flags=re.MULTILINE))
+    assert named == settings_in_code()
+
+
+def test_every_receiver_setting_is_documented() -> None:
+    words = code_words("http.md")
+    assert [name for name in ReceiverSettings.model_fields if name.upper() not in words] == []
+
+
+def test_every_table_and_column_is_documented(lake: Lake) -> None:
+    words = code_words("tables.md")
+    columns = lake.rows(
+        "select table_name::text, column_name::text from information_schema.columns"
+        " where table_schema = 'public' and table_name <> 'schema_migrations'"
+    )
+    names = {name for column in columns for name in column}
+    assert len(names) > 40
+    assert sorted(names - words) == []
+
+
+def test_every_snapshot_column_is_documented() -> None:
+    names = {name for schema in SCHEMAS.values() for name in schema.names}
+    assert sorted(names - code_words("tables.md")) == []
+
+
+def test_every_asset_and_job_is_documented() -> None:
+    names = {key.to_user_string() for key in defs.resolve_all_asset_keys()} | {"load", "snapshot"}
+    assert sorted(names - code_words("dagster.md")) == []
+
+
+@pytest.mark.parametrize("document", DOCS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
+    missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
+    assert missing == []
+
+
+def test_the_privacy_decision_has_its_review_date_and_owner() -> None:
+    paragraphs = (ROOT / "docs/adr/0001-data-lake-approach.md").read_text().split("\n\n")
+    [liability] = [text for text in paragraphs if "2027-02-28" in text]
+    assert "Data Privacy Lead" in liability
+    assert "TTL" in liability
