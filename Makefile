@@ -41,7 +41,7 @@ lint: venv ## Check style, types, imports, docstrings and Markdown
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet receiver pipelines devstack
-	$(BIN)/pymarkdown scan README.md CONTEXT.md CHANGELOG.md docs
+	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CHANGELOG.md docs
 
 format: venv ## Put the code into its format
 	$(BIN)/ruff check --fix

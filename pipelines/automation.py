@@ -24,6 +24,9 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+# A run whose process was killed stays "started" in Dagster's storage: after this time nothing waits for it any more.
+# One that really takes so long is in no danger: the next load waits for it at the database's lock.
+BELIEVED_FOR = timedelta(minutes=5)
 
 load_job = dg.define_asset_job(
     "load",
@@ -42,7 +45,7 @@ def new_landing_files(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for a load of every hour that has files unknown to the ledger, unless a load is on its way."""
-    if context.instance.get_runs_count(dg.RunsFilter(job_name=load_job.name, statuses=UNFINISHED)):
+    if _is_on_its_way(context.instance, load_job.name):
         return dg.SkipReason("a load is on its way")
     now = datetime.now(UTC)
     everything = context.cursor is None or datetime.fromisoformat(context.cursor) + EVERYTHING_EVERY <= now
@@ -54,8 +57,8 @@ def new_landing_files(
 
 
 def _hours_with_pending_files(lake: Lake, now: datetime | None) -> set[datetime]:
-    """List the last hours before `now`, the next one too should a clock be ahead; without `now` everything."""
-    recent = [None] if now is None else [now - timedelta(hours=back) for back in range(-1, RECENT_HOURS)]
+    """List the last hours, that of `now` among them; without it everything."""
+    recent = [None] if now is None else [now - timedelta(hours=back) for back in range(RECENT_HOURS)]
     zone = lake.landing_zone()
     with lake.database() as conn:
         found = {file.hour for hour in recent for file in pending(conn, zone, hour)}
@@ -67,9 +70,14 @@ def snapshots_every_quarter(
     context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.RunRequest]:
     """Ask for today's snapshots, and for those of past dates whose events changed."""
-    if context.instance.get_runs_count(dg.RunsFilter(job_name=snapshot_job.name, statuses=UNFINISHED)):
+    if _is_on_its_way(context.instance, snapshot_job.name):
         return
     with lake.database() as conn:
         dates = stale_dates(conn, lake.snapshot_store())
     for day in (*dates, today()):
         yield dg.RunRequest(partition_key=day.isoformat())
+
+
+def _is_on_its_way(instance: dg.DagsterInstance, job: str) -> bool:
+    lately = datetime.now(UTC) - BELIEVED_FOR
+    return instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=UNFINISHED, created_after=lately)) > 0

@@ -139,7 +139,8 @@ def failing_in_one_line() -> Iterator[None]:
         if os.environ.get("WPP_LAKE_TRACEBACK") == "1":
             raise
         ours = type(error).__module__.startswith("pipelines.")
-        _fail(str(error) if ours else f"{type(error).__name__}: {error}")
+        first_line = str(error).strip().partition("\n")[0]
+        _fail(str(error) if ours else f"{type(error).__name__}: {first_line}")
 
 
 def _fail(message: str) -> NoReturn:

@@ -230,8 +230,8 @@ def _author(envelope_jid: JSON, shown: Person | None) -> tuple[Person | None, bo
 
 
 def _first_group(event: Mapping[str, JSON], payload: JSON) -> str | None:
-    addresses = (event.get("chat_jid"), event.get("group_jid"), *(at(payload, path) for path in GROUP_PATHS))
-    return next((jid for jid in map(group_jid, addresses) if jid), None)
+    envelope = group_jid(event.get("chat_jid")) or group_jid(event.get("group_jid"))
+    return envelope or next(filter(None, (group_jid(at(payload, path)) for path in GROUP_PATHS)), None)
 
 
 def _first_time(payload: JSON, paths: tuple[str, ...]) -> datetime | None:

@@ -36,16 +36,15 @@ class LandingZone:
     """The landing bucket, for reading."""
 
     def __init__(self, settings: LakeSettings) -> None:
-        credentials: S3Config = {}
+        config: S3Config = {"region": settings.aws_region, "virtual_hosted_style_request": False}
+        if settings.aws_endpoint_url_s3:
+            config["endpoint"] = settings.aws_endpoint_url_s3
         if settings.aws_access_key_id and settings.aws_secret_access_key:
-            credentials["access_key_id"] = settings.aws_access_key_id.get_secret_value()
-            credentials["secret_access_key"] = settings.aws_secret_access_key.get_secret_value()
+            config["access_key_id"] = settings.aws_access_key_id.get_secret_value()
+            config["secret_access_key"] = settings.aws_secret_access_key.get_secret_value()
         self._store = S3Store(
             settings.landing_bucket,
-            config=credentials,
-            endpoint=settings.aws_endpoint_url_s3,
-            region=settings.aws_region,
-            virtual_hosted_style_request=settings.aws_endpoint_url_s3 is None,
+            config=config,
             client_options={"allow_http": True, "timeout": timedelta(seconds=60)},
         )
 

@@ -89,15 +89,13 @@ def _parse(text: bytes) -> dict[str, Any]:
 
 
 def _parse_carefully(text: bytes) -> Any:
-    """Parse what orjson refuses and jsonb may well store: numbers past a double, deep nesting."""
+    """Parse what orjson refuses and jsonb may well store: numbers past a double."""
     try:
         return json.loads(text.decode(), parse_int=float, parse_constant=_refuse)
     except UnicodeDecodeError:
         raise UnloadableError("bad_utf8", "the body is not UTF-8") from None
-    except RecursionError:
-        raise UnloadableError("too_deep", "the body is nested too deep to read") from None
-    except ValueError:
-        raise UnloadableError("bad_json", "the body is not JSON") from None
+    except (ValueError, RecursionError):
+        raise UnloadableError("bad_json", "the body is not JSON that can be read") from None
 
 
 def _refuse(_constant: str) -> NoReturn:
@@ -110,8 +108,6 @@ def _payload(text: bytes) -> str:
         return bytes(_envelope_decoder.decode(text).payload).decode()
     except msgspec.ValidationError:
         raise UnloadableError("bad_envelope", "payload is missing") from None
-    except RecursionError:
-        raise UnloadableError("too_deep", "the body is nested too deep to read") from None
 
 
 def _event_id(text: str) -> uuid.UUID:

@@ -4,8 +4,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
 
-HOURS = dg.HourlyPartitionsDefinition(start_date="2026-01-01-00:00", timezone="UTC", end_offset=1)
-DAYS = dg.DailyPartitionsDefinition(start_date="2026-01-01", timezone="UTC", end_offset=1)
+from pipelines.snapshots import FIRST_DATE
+
+HOURS = dg.HourlyPartitionsDefinition(start_date=f"{FIRST_DATE}-00:00", timezone="UTC", end_offset=1)
+DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DATE.isoformat(), timezone="UTC", end_offset=1)
 
 
 class PartitionKeyError(ValueError):

@@ -39,7 +39,10 @@ def replay(path: Path, receiver_url: str, on_answer: Callable[[int], object] = l
 
     `on_answer` is called with each answer's HTTP status. A connection that fails raises aiohttp.ClientError.
     """
-    return asyncio.run(_replay(path, receiver_url, on_answer))
+    try:
+        return asyncio.run(_replay(path, receiver_url, on_answer))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
 
 
 async def _replay(path: Path, receiver_url: str, on_answer: Callable[[int], object]) -> Counter[str]:

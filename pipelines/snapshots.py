@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 EVENTS = "whatsapp_events"
 ZSTD_LEVEL = 3
+FIRST_DATE = date(2026, 1, 1)  # nothing was collected before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class SnapshotStore:
 def stale_dates(conn: psycopg.Connection[Any], store: SnapshotStore) -> list[date]:
     """Return the past UTC dates whose events have no snapshot, or changed since it was written."""
     days = conn.execute(query("snapshots/event_days")).fetchall()
-    return [day for day, revision in days if day < today() and store.revision(day) != revision]
+    return [day for day, revision in days if FIRST_DATE <= day < today() and store.revision(day) != revision]
 
 
 def write_snapshots(settings: LakeSettings, store: SnapshotStore, day: date) -> Iterator[Snapshot]:

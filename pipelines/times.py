@@ -18,7 +18,7 @@ def point_in_time(value: Any) -> datetime | None:
     """Return the UTC moment that `value` writes, None where it writes none.
 
     A number counts seconds, milliseconds or microseconds: the unit is the one that puts it between 2009 and 2100.
-    An ISO time without an offset is UTC.
+    An ISO time without an offset is UTC. No moment is outside those years: it would be a mistake, and newest for ever.
     """
     if isinstance(value, str):
         return _from_number(float(value)) if _NUMBER.fullmatch(value) else _from_iso(value)
@@ -48,6 +48,7 @@ def _from_long(value: dict[str, Any]) -> datetime | None:
 def _from_iso(value: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(value.strip())
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return moment if _EARLIEST <= moment.timestamp() < _LATEST else None

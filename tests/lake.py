@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
+from factories import RECEIVED
 
 import devstack
-from factories import RECEIVED
 from pipelines.landing_zone import LandingZone
 from pipelines.loading import LoadCounts, load
 from pipelines.settings import LakeSettings

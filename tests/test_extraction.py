@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
-
 from factories import event, group, message, participant
+
 from pipelines.extraction import RULES, Extracted, extract
 from pipelines.people import Person
 from receiver.landing import storable

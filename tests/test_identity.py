@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-
 from factories import RECEIVED, event, group, line, message, participant
 from lake import Lake
+
 from pipelines.people import Person
 
 ANA, BIA = participant(1), participant(2)

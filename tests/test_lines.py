@@ -3,8 +3,8 @@
 import json
 
 import pytest
-
 from factories import RECEIVED, event, event_id, line, message, participant
+
 from pipelines.lines import UnloadableError, read_line
 
 
@@ -45,7 +45,7 @@ def test_a_null_payload_is_one() -> None:
         (rb"\\\u0000", rb"\\\ufffd", True),
     ],
 )
-def test_only_nul_and_lone_surrogates_are_replaced(sent: bytes, stored: bytes, sanitized: bool) -> None:  # noqa: FBT001  a table's column
+def test_only_nul_and_lone_surrogates_are_replaced(sent: bytes, stored: bytes, sanitized: bool) -> None:
     row = read_line(line(b'{"type":"x","payload":"' + sent + b'"}'))
     assert (row.payload.encode(), row.sanitized) == (b'"' + stored + b'"', sanitized)
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import psycopg
 import pytest
-
 from factories import RECEIVED, event, event_id, group, line, message, participant
 from lake import Lake
+
 from pipelines.loading import LoadCounts
 
 BAD = b"not json\n"

@@ -1,0 +1,148 @@
+"""The command: its verbs, its exit codes, and what it says when something is wrong."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from factories import PATHS, event, event_id, headers, line
+from lake import SAMPLE, Lake
+from receiver_process import start_receiver
+
+if TYPE_CHECKING:
+    from conftest import S3
+
+
+@pytest.fixture
+def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give Dagster a storage of the test's own."""
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    return tmp_path
+
+
+def wpp_lake(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command in this environment."""
+    command = [sys.executable, "-m", "pipelines.cli", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def test_every_verb_is_there() -> None:
+    shown = wpp_lake("--help").stdout
+    assert [
+        verb for verb in ("up", "demo", "env", "migrate", "send", "load", "snapshot", "status") if verb not in shown
+    ] == []
+
+
+@pytest.mark.parametrize("verb", ["env", "migrate", "load", "snapshot", "status"])
+def test_without_a_lake_a_verb_says_so_in_one_line(verb: str, tmp_path: Path) -> None:
+    done = wpp_lake(verb, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert "no lake found" in done.stderr
+
+
+def test_the_environment_is_printed_for_a_shell(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("DATABASE_URL=postgresql://u:p$1'@h/d\nAWS_REGION=us-east-1\n")
+    printed = wpp_lake("env", "--data-dir", tmp_path).stdout
+    shell = subprocess.run(  # noqa: S602  the point of the test
+        f'{printed}\nprintf %s "$DATABASE_URL"', shell=True, capture_output=True, text=True, check=True
+    )
+    assert shell.stdout == "postgresql://u:p$1'@h/d"
+
+
+def test_the_data_directory_says_where_the_lake_is(
+    lake: Lake, lake_environment: dict[str, str], dagster_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (dagster_home / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
+    for name in lake_environment:
+        monkeypatch.delenv(name)
+    lake.land(line(event()))
+    assert wpp_lake("load", "--data-dir", dagster_home).stdout.startswith("1 files, 1 lines: 1 loaded")
+
+
+def test_load_snapshot_and_status(lake: Lake, dagster_home: Path) -> None:
+    lake.land(line(event(), 1), b"not json\n", line(event(), 1))
+    assert wpp_lake("load", "--hour", "2026-05-21-04:00").stdout == (
+        "1 files, 3 lines: 1 loaded, 1 duplicates, 1 quarantined\n"
+    )
+    lake.land(line(event(), 2), b"still not json")
+    assert wpp_lake("snapshot", "--date", "2026-05-21").stdout == (
+        f"s3://{lake.settings.snapshot_bucket}/whatsapp_events/date=2026-05-21/whatsapp_events.parquet: 1 rows\n"
+    )
+    assert json.loads(wpp_lake("status", "--json").stdout) == {
+        "processes": [],
+        "counts": {
+            "landed_files": 2,
+            "landed_events": 5,
+            "loaded_events": 2,
+            "quarantined": 1,
+            "whatsapp_groups": 1,
+            "whatsapp_participants": 1,
+            "whatsapp_events": 1,
+        },
+        "snapshots": {
+            "whatsapp_events": "2026-05-21",
+            "whatsapp_groups": None,
+            "whatsapp_participants": None,
+            "whatsapp_participant_jids": None,
+        },
+    }
+    assert dagster_home.exists()
+
+
+@pytest.mark.parametrize(
+    ("verb", "option", "value"), [("load", "--hour", "soon"), ("snapshot", "--date", "2025-01-01")]
+)
+@pytest.mark.usefixtures("lake_environment", "dagster_home")
+def test_a_partition_that_is_not_there_is_refused(verb: str, option: str, value: str) -> None:
+    done = wpp_lake(verb, option, value)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert value in done.stderr
+
+
+def test_a_load_that_can_not_finish_says_why(lake: Lake, dagster_home: Path) -> None:
+    lake.land(line(event()))
+    lake.connection.execute("drop table whatsapp_event_revisions")
+    done = wpp_lake("load")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "whatsapp_event_revisions" in done.stderr.splitlines()[-1]
+    assert dagster_home.exists()
+
+
+@pytest.mark.usefixtures("lake_environment")
+def test_send_replays_signed_requests(lake: Lake, s3: "S3", monkeypatch: pytest.MonkeyPatch) -> None:
+    with start_receiver(s3, lake.settings.landing_bucket) as receiver:
+        monkeypatch.setenv("WPP_LAKE_RECEIVER_URL", receiver.url)
+        done = wpp_lake("send", SAMPLE)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("sent 300: ")
+
+
+@pytest.mark.usefixtures("lake_environment")
+def test_send_fails_when_a_request_is_refused(
+    lake: Lake, s3: "S3", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = {"method": "POST", "path": PATHS["current"], "headers": headers(event(), event_id()), "body": "{}"}
+    (tmp_path / "requests.jsonl").write_text(json.dumps(request))
+    with start_receiver(s3, lake.settings.landing_bucket) as receiver:
+        monkeypatch.setenv("WPP_LAKE_RECEIVER_URL", receiver.url)
+        done = wpp_lake("send", tmp_path / "requests.jsonl")
+    assert (done.returncode, done.stdout) == (1, "sent 1: 1 401\n")
+
+
+@pytest.mark.usefixtures("lake_environment")
+def test_send_says_which_line_is_no_request(tmp_path: Path) -> None:
+    (tmp_path / "requests.jsonl").write_text('{"method": "POST"}\n')
+    done = wpp_lake("send", tmp_path / "requests.jsonl")
+    assert done.returncode == 1
+    assert "requests.jsonl:1: not a request" in done.stderr
+
+
+def test_the_environment_wins_over_the_data_directory(tmp_path: Path, lake_environment: dict[str, str]) -> None:
+    (tmp_path / "env").write_text("DATABASE_URL=postgresql://nowhere.invalid/x\n")
+    done = wpp_lake("migrate", "--data-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "the schema is current\n")
+    assert os.environ["DATABASE_URL"] == lake_environment["DATABASE_URL"]

@@ -1,0 +1,171 @@
+"""The Dagster definitions, and what the jobs do when they run."""
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from factories import RECEIVED, event, line
+from lake import Lake
+
+from pipelines import definitions, partitions, runs
+from pipelines.assets import Lake as LakeParts
+from pipelines.automation import new_landing_files, snapshots_every_quarter
+from pipelines.loading import LoadCounts
+from pipelines.snapshots import today
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Make a Dagster instance of the test's own."""
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def materialised(instance: dg.DagsterInstance, *key: str) -> set[str]:
+    """Return the partitions of an asset that Dagster knows as materialised."""
+    return set(instance.get_materialized_partitions(dg.AssetKey(key)))
+
+
+@pytest.mark.parametrize("module", ["assets", "automation", "definitions", "partitions", "runs", "cli", "status"])
+def test_every_module_loads_in_a_fresh_interpreter(module: str, tmp_path: Path) -> None:
+    """Importing touches neither environment nor network: there is none of either here."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import pipelines.{module}"],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "DO_NOT_TRACK": "1"},
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_definitions_are_valid() -> None:
+    dg.Definitions.validate_loadable(definitions.defs)
+
+
+def test_assets_and_jobs_have_their_names() -> None:
+    assert {key.to_user_string() for key in definitions.defs.resolve_all_asset_keys()} == {
+        "landing/files",
+        "tables/whatsapp_groups",
+        "tables/whatsapp_participants",
+        "tables/whatsapp_events",
+        "snapshots/whatsapp_events",
+        "snapshots/whatsapp_groups",
+        "snapshots/whatsapp_participants",
+        "snapshots/whatsapp_participant_jids",
+    }
+    assert {"load", "snapshot"} <= {job.name for job in definitions.defs.resolve_all_job_defs()}
+
+
+def test_sensor_and_schedule_run_by_default() -> None:
+    assert new_landing_files.default_status is dg.DefaultSensorStatus.RUNNING
+    assert snapshots_every_quarter.default_status is dg.DefaultScheduleStatus.RUNNING
+
+
+def test_the_running_hour_and_day_are_partitions() -> None:
+    assert partitions.HOURS.has_partition_key(partitions.hour_key(datetime.now(UTC)))
+    assert partitions.DAYS.has_partition_key(today().isoformat())
+    assert partitions.HOURS.has_partition_key("2026-01-01-00:00")
+
+
+@pytest.mark.parametrize("key", ["", "soon", "2026-05-21", "2026-05-21-06:30", "2025-12-31-23:00", "2999-01-01-00:00"])
+def test_what_is_no_hour_is_refused(key: str) -> None:
+    with pytest.raises(partitions.PartitionKeyError):
+        partitions.parse_hour(key)
+
+
+def test_hours_in_a_row_are_one_stretch() -> None:
+    hours = [RECEIVED.replace(minute=0, second=0, microsecond=0) + timedelta(hours=h) for h in (5, 0, 1)]
+    assert partitions.stretches(hours) == [(hours[1], hours[2]), (hours[0], hours[0])]
+
+
+def test_a_load_takes_every_hour_that_the_ledger_lacks(lake: Lake, instance: dg.DagsterInstance) -> None:
+    for hours in (0, 1, 5):
+        moment = RECEIVED + timedelta(hours=hours)
+        lake.land(line(event(), hours, moment), at=moment)
+    assert runs.run_load() == LoadCounts(files=3, lines=3, loaded=3)
+    assert materialised(instance, "tables", "whatsapp_events") == {
+        "2026-05-21-04:00",
+        "2026-05-21-05:00",
+        "2026-05-21-09:00",
+    }
+    assert runs.run_load() == LoadCounts()
+
+
+def test_a_load_of_one_hour_leaves_the_others(lake: Lake, instance: dg.DagsterInstance) -> None:
+    lake.land(line(event(), 1))
+    lake.land(line(event(), 2), at=RECEIVED + timedelta(hours=1))
+    assert runs.run_load(RECEIVED.replace(minute=0, second=0, microsecond=0)).files == 1
+    assert materialised(instance, "tables", "whatsapp_groups") == {"2026-05-21-04:00"}
+
+
+def test_files_outside_the_partitions_are_said_after_the_others_are_loaded(
+    lake: Lake, instance: dg.DagsterInstance
+) -> None:
+    lake.land(line(event(), 1))
+    lake.land(line(event(), 2), at=datetime(2025, 12, 31, 23, tzinfo=UTC))
+    with pytest.raises(runs.RunError, match="2025-12-31-23:00"):
+        runs.run_load()
+    assert lake.rows("select count(*) from whatsapp_events") == [(1,)]
+    assert instance.get_runs_count() == 1
+
+
+def test_a_snapshot_without_a_date_writes_today_and_the_stale_dates(lake: Lake, instance: dg.DagsterInstance) -> None:
+    lake.land(line(event()))
+    lake.load()
+    written = [uri.rsplit("/", 2)[1] for uri, _ in runs.run_snapshots()]
+    assert written == ["date=2026-05-21", *[f"date={today()}"] * 4]
+    assert materialised(instance, "snapshots", "whatsapp_events") == {"2026-05-21", str(today())}
+    assert materialised(instance, "snapshots", "whatsapp_groups") == {str(today())}
+
+
+def test_the_sensor_asks_for_the_hours_that_have_new_files(lake: Lake, instance: dg.DagsterInstance) -> None:
+    now = datetime.now(UTC)
+    lake.land(line(event(), 1))
+    lake.land(line(event(), 2), at=now)
+
+    def tick(cursor: str | None) -> Any:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        return new_landing_files(context, lake=LakeParts())
+
+    first = tick(None)
+    assert [request.partition_key for request in first.run_requests] == ["2026-05-21-04:00", partitions.hour_key(now)]
+    second = tick(first.cursor)
+    assert [request.partition_key for request in second.run_requests] == [partitions.hour_key(now)]
+    lake.load(now)
+    assert tick(first.cursor).run_requests == []
+
+
+@pytest.mark.parametrize(("age", "asks"), [(timedelta(0), False), (timedelta(minutes=6), True)])
+def test_the_sensor_waits_for_a_run_on_its_way_but_not_for_a_killed_one(
+    lake: Lake,
+    instance: dg.DagsterInstance,
+    age: timedelta,
+    asks: bool,
+) -> None:
+    lake.land(line(event()))
+    run = instance.create_run_for_job(definitions.defs.resolve_job_def("load"), status=dg.DagsterRunStatus.STARTED)
+    with sqlite3.connect(Path(instance.root_directory) / "history" / "runs.db") as storage:
+        created = (datetime.now(UTC) - age).strftime("%Y-%m-%d %H:%M:%S.%f")
+        storage.execute("update runs set create_timestamp = ? where run_id = ?", [created, run.run_id])
+    storage.close()
+    outcome = new_landing_files(dg.build_sensor_context(instance=instance), lake=LakeParts())
+    assert isinstance(outcome, dg.SensorResult) == asks
+
+
+def test_a_failed_run_is_said_and_can_run_again(lake: Lake, instance: dg.DagsterInstance) -> None:
+    lake.land(line(event()))
+    lake.connection.execute("alter table landing_files add constraint none_yet check (lines < 0)")
+    with pytest.raises(Exception, match="none_yet"):
+        runs.run_load()
+    lake.connection.execute("alter table landing_files drop constraint none_yet")
+    assert runs.run_load().loaded == 1
+    assert instance.get_runs_count() == 2
