@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -20,6 +20,9 @@ from rich.progress import track
 
 from pipelines import environment
 from pipelines.settings import LakeSettings
+
+if TYPE_CHECKING:
+    from pipelines.status import Status
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 out = Console(highlight=False, soft_wrap=True)
@@ -109,14 +112,21 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Show processes, counts and snapshots."""
+    """Show processes, counts and snapshots; exit 1 only when nothing could be reported."""
     from pipelines.status import collect
 
     with failing_in_one_line():
         found = collect(_settings(data_dir))
+    for error in found["errors"]:
+        print(f"wpp-lake: {error}", file=sys.stderr)  # noqa: T201  one line, however wide stderr is
     if as_json:
         print(json.dumps(found))  # noqa: T201  for a program, not for a person
-        return
+    else:
+        _show(found)
+    raise typer.Exit(not (found["processes"] or found["counts"] or found["snapshots"]))
+
+
+def _show(found: "Status") -> None:
     for process in found["processes"]:
         out.print(f"{process['name']:<20} pid {process['pid']:<8} {'healthy' if process['healthy'] else 'NOT HEALTHY'}")
     for name, number in found["counts"].items():

@@ -84,6 +84,7 @@ def _roster(payload: JSON) -> Iterator[Person | None]:
 
 
 def _member(member: JSON) -> Person | None:
+    """Read one member: an object with addresses, or a bare address."""
     if isinstance(member, dict):
         return person(*(member.get(field) for field in ("id", "phoneNumber", "lid", "jid", "pn")))
     return person(member)
@@ -197,6 +198,7 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
 
 
 def _rule(kind: JSON, payload: JSON) -> Rule:
+    """Return the rule of a type; messages.update has several, told apart by what its update holds."""
     if kind != "messages.update":
         return RULES.get(kind, _UNKNOWN)
     update = at(payload, "update")
@@ -208,6 +210,7 @@ def _rule(kind: JSON, payload: JSON) -> Rule:
 
 
 def _author_shown(rule: Rule, payload: JSON) -> Person | None:
+    """Return the first of the rule's authors that the payload names."""
     for addresses in rule.author:
         if shown := person(*(at(payload, path) for path in addresses)):
             return shown
@@ -230,6 +233,7 @@ def _author(envelope_jid: JSON, shown: Person | None) -> tuple[Person | None, bo
 
 
 def _first_group(event: Mapping[str, JSON], payload: JSON) -> str | None:
+    """Return the envelope's group, else the first that the payload names."""
     envelope = group_jid(event.get("chat_jid")) or group_jid(event.get("group_jid"))
     return envelope or next(filter(None, (group_jid(at(payload, path)) for path in GROUP_PATHS)), None)
 
@@ -245,6 +249,7 @@ def _name(payload: JSON, path: str | None) -> str | None:
 
 
 def _metadata_pairs(payload: JSON) -> Iterator[Person]:
+    """Read the roles of a group's metadata that show both addresses of their person."""
     for fields in METADATA_PAIRS:
         shown = person(*(at(payload, field) for field in fields))
         if shown and shown.lid and shown.phone:

@@ -45,7 +45,12 @@ class LandingZone:
         self._store = S3Store(
             settings.landing_bucket,
             config=config,
-            client_options={"allow_http": True, "timeout": timedelta(seconds=60)},
+            client_options={
+                "allow_http": True,
+                "timeout": timedelta(seconds=60),
+                "connect_timeout": timedelta(seconds=5),
+            },
+            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=30)},
         )
 
     def files(self, hour: datetime | None = None) -> Iterator[list[LandingFile]]:

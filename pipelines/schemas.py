@@ -15,10 +15,12 @@ _TIME = pa.timestamp("us", tz="UTC")
 
 
 def _column(name: str, kind: pa.DataType) -> "pa.Field[Any]":
+    """Make a column that may be null."""
     return pa.field(name, kind)
 
 
 def _required(name: str, kind: pa.DataType) -> "pa.Field[Any]":
+    """Make a column that never is null."""
     return pa.field(name, kind, nullable=False)
 
 

@@ -14,6 +14,7 @@ import boto3
 import psycopg
 import pyarrow as pa
 import pyarrow.parquet as pq
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from psycopg import sql
 
@@ -63,6 +64,7 @@ class SnapshotStore:
             "s3",
             endpoint_url=settings.aws_endpoint_url_s3,
             region_name=settings.aws_region,
+            config=Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}),
             aws_access_key_id=key.get_secret_value() if key else None,
             aws_secret_access_key=secret.get_secret_value() if secret else None,
         )

@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 
 import obstore
 import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 
 from pipelines.landing_zone import LandingZone
@@ -23,6 +24,9 @@ from pipelines.schemas import SCHEMAS
 from pipelines.settings import LakeSettings
 from pipelines.snapshots import SnapshotStore
 from receiver.landing import split_lines
+
+# What the clients of the database, of the object store and of HTTP raise when the other side isn't there.
+UNREACHABLE = (OSError, psycopg.Error, obstore.exceptions.BaseError, BotoCoreError, ClientError)
 
 
 class Process(TypedDict):
@@ -39,19 +43,27 @@ class Status(TypedDict):
     processes: list[Process]
     counts: dict[str, int]
     snapshots: dict[str, str | None]
+    errors: list[str]
 
 
 def collect(settings: LakeSettings) -> Status:
-    """Gather the whole status. Raises what the clients of the database and of the object store raise."""
+    """Gather the status; what can't be asked now is left out, and `errors` says why."""
+    status: Status = {"processes": _processes(settings), "counts": {}, "snapshots": {}, "errors": []}
+    for part, ask in (("counts", _counts), ("snapshots", _snapshots)):
+        try:
+            status[part] = ask(settings)  # type: ignore[literal-required]  # the two keys above
+        except UNREACHABLE as error:
+            status["errors"].append(f"{part}: {str(error).strip().partition(chr(10))[0]}")
+    return status
+
+
+def _snapshots(settings: LakeSettings) -> dict[str, str | None]:
+    """Return the newest date that each table has a snapshot of."""
     store = SnapshotStore(settings)
-    return {
-        "processes": processes(settings),
-        "counts": _counts(settings),
-        "snapshots": {table: store.newest(table) for table in SCHEMAS},
-    }
+    return {table: store.newest(table) for table in SCHEMAS}
 
 
-def processes(settings: LakeSettings) -> list[Process]:
+def _processes(settings: LakeSettings) -> list[Process]:
     """Return the processes that `wpp-lake up` recorded in the data directory; none where there is no such stack."""
     record = settings.wpp_lake_data_dir and settings.wpp_lake_data_dir / "processes.json"
     if record is None or not record.exists():
@@ -88,10 +100,10 @@ def _answers(url: str) -> bool:
 
 
 def _works(action: Callable[[], object]) -> bool:
-    """Tell whether the action is done without an error of the database's, the store's or the network's client."""
+    """Tell whether the action succeeds."""
     try:
         action()
-    except (OSError, psycopg.Error, obstore.exceptions.BaseError):
+    except UNREACHABLE:
         return False
     return True
 

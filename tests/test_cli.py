@@ -89,6 +89,7 @@ def test_load_snapshot_and_status(lake: Lake, dagster_home: Path) -> None:
             "whatsapp_participants": None,
             "whatsapp_participant_jids": None,
         },
+        "errors": [],
     }
     assert dagster_home.exists()
 
@@ -101,6 +102,22 @@ def test_a_partition_that_is_not_there_is_refused(verb: str, option: str, value:
     done = wpp_lake(verb, option, value)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert value in done.stderr
+
+
+def test_status_reports_what_it_can(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://wpp_lake@127.0.0.1:1/nothing")
+    done = wpp_lake("status", "--json")
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["counts"], set(found["snapshots"])) == (0, {}, set(SCHEMAS))
+    assert [f"wpp-lake: {error}\n" for error in found["errors"]] == [done.stderr]
+    assert lake.rows("select 1") == [(1,)]
+
+
+def test_status_fails_when_nothing_can_be_reported(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://wpp_lake@127.0.0.1:1/nothing")
+    monkeypatch.setenv("SNAPSHOT_BUCKET", "no-such-bucket")
+    assert wpp_lake("status").returncode == 1
+    assert lake.rows("select 1") == [(1,)]
 
 
 def test_a_load_that_can_not_finish_says_why(lake: Lake, dagster_home: Path) -> None:
