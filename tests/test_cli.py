@@ -12,6 +12,8 @@ from factories import PATHS, event, event_id, headers, line
 from lake import SAMPLE, Lake
 from receiver_process import start_receiver
 
+from pipelines.schemas import SCHEMAS
+
 if TYPE_CHECKING:
     from conftest import S3
 
