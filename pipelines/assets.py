@@ -48,6 +48,7 @@ landing_files = dg.AssetSpec(
     dg.AssetKey(["landing", "files"]),
     description="The landed JSON-lines files, one prefix an hour of receipt. The receiver writes them.",
     partitions_def=HOURS,
+    group_name="landing",
     kinds={"s3", "json"},
 )
 
@@ -55,6 +56,7 @@ landing_files = dg.AssetSpec(
 @dg.multi_asset(
     specs=[dg.AssetSpec(dg.AssetKey(["tables", table]), deps=[landing_files], kinds={"postgres"}) for table in TABLES],
     partitions_def=HOURS,
+    group_name="tables",
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
 def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult[Any]]:
@@ -77,6 +79,7 @@ def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> I
         for table in SCHEMAS
     ],
     partitions_def=DAYS,
+    group_name="snapshots",
 )
 def snapshots(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult[Any]]:
     """Write a UTC date's Parquet files: its events, and for the running date every group, person and address."""

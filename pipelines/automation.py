@@ -10,12 +10,12 @@ import dagster as dg
 
 from pipelines.assets import Lake, snapshots, tables
 from pipelines.loading import pending
-from pipelines.partitions import HOURS, hour_key
+from pipelines.partitions import HOURS, hour_key, range_tags
 from pipelines.snapshots import stale_dates, today
 
 SENSOR_SECONDS = 10
 # Files become visible out of order (a slow upload, a skewed clock, a second receiver): every tick lists the last hours
-# against the ledger, and the whole landing zone now and then.
+# against the ledger; the whole landing zone now and then, and as long as something older waits.
 RECENT_HOURS = 3
 EVERYTHING_EVERY = timedelta(hours=1)
 UNFINISHED = [
@@ -44,15 +44,15 @@ snapshot_job = dg.define_asset_job(
 def new_landing_files(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Ask for a load of every hour that has files unknown to the ledger, unless a load is on its way."""
+    """Ask for loads of the hours that have files unknown to the ledger, unless a load is on its way."""
     if _is_on_its_way(context.instance, load_job.name):
         return dg.SkipReason("a load is on its way")
     now = datetime.now(UTC)
     everything = context.cursor is None or datetime.fromisoformat(context.cursor) + EVERYTHING_EVERY <= now
-    hours = sorted(_hours_with_pending_files(lake, None if everything else now))
+    hours = _hours_with_pending_files(lake, None if everything else now)
     return dg.SensorResult(
-        run_requests=[dg.RunRequest(partition_key=hour_key(hour)) for hour in hours],
-        cursor=now.isoformat() if everything else context.cursor,
+        run_requests=[dg.RunRequest(tags=tags) for tags in range_tags(hours)],
+        cursor=now.isoformat() if everything and not hours else context.cursor,
     )
 
 

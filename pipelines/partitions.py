@@ -1,5 +1,6 @@
 """The time partitions: hours of receipt for the tables, days for the snapshots; UTC, the running one included."""
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -33,12 +34,22 @@ def parse_day(key: str) -> date:
     return date.fromisoformat(key)
 
 
-def stretches(hours: list[datetime]) -> list[tuple[datetime, datetime]]:
-    """Join hours that follow each other to stretches, each given by its first and last hour."""
-    joined: list[tuple[datetime, datetime]] = []
+# Dagster's tags for a run over one partition, and over a range of them.
+PARTITION = "dagster/partition"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+def range_tags(hours: Iterable[datetime]) -> Iterator[dict[str, str]]:
+    """Yield the tags of the runs that cover these hours: one run a stretch of hours that follow each other."""
+    stretch: list[datetime] = []
     for hour in sorted(hours):
-        if joined and hour - joined[-1][1] == timedelta(hours=1):
-            joined[-1] = (joined[-1][0], hour)
-        else:
-            joined.append((hour, hour))
-    return joined
+        if stretch and hour - stretch[-1] > timedelta(hours=1):
+            yield _range(stretch)
+            stretch = []
+        stretch.append(hour)
+    if stretch:
+        yield _range(stretch)
+
+
+def _range(stretch: list[datetime]) -> dict[str, str]:
+    return {RANGE_START: hour_key(stretch[0]), RANGE_END: hour_key(stretch[-1])}

@@ -11,12 +11,9 @@ import dagster as dg
 from pipelines.assets import Lake, load_counts
 from pipelines.definitions import defs
 from pipelines.loading import LoadCounts, pending
-from pipelines.partitions import HOURS, hour_key, stretches
+from pipelines.partitions import HOURS, PARTITION, hour_key, range_tags
 from pipelines.snapshots import stale_dates, today
 
-# Dagster's tags for a run over one partition, and over a range of them.
-PARTITION = "dagster/partition"
-RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the caller says what went wrong
 
 
@@ -32,8 +29,7 @@ def run_load(hour: datetime | None = None) -> LoadCounts:
     pending_hours = [hour] if hour else _pending_hours()
     hours = [each for each in pending_hours if HOURS.has_partition_key(hour_key(each))]
     counts = LoadCounts()
-    for first, last in stretches(hours):
-        tags = {RANGE_START: hour_key(first), RANGE_END: hour_key(last)}
+    for tags in range_tags(hours):
         counts += load_counts(next(_run("load", tags)))
     if len(hours) < len(pending_hours):
         outside = sorted(set(pending_hours) - set(hours))

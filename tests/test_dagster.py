@@ -82,9 +82,12 @@ def test_what_is_no_hour_is_refused(key: str) -> None:
         partitions.parse_hour(key)
 
 
-def test_hours_in_a_row_are_one_stretch() -> None:
+def test_hours_in_a_row_are_one_run() -> None:
     hours = [RECEIVED.replace(minute=0, second=0, microsecond=0) + timedelta(hours=h) for h in (5, 0, 1)]
-    assert partitions.stretches(hours) == [(hours[1], hours[2]), (hours[0], hours[0])]
+    assert [(tags[partitions.RANGE_START], tags[partitions.RANGE_END]) for tags in partitions.range_tags(hours)] == [
+        ("2026-05-21-04:00", "2026-05-21-05:00"),
+        ("2026-05-21-09:00", "2026-05-21-09:00"),
+    ]
 
 
 def test_a_load_takes_every_hour_that_the_ledger_lacks(lake: Lake, instance: dg.DagsterInstance) -> None:
@@ -128,6 +131,7 @@ def test_a_snapshot_without_a_date_writes_today_and_the_stale_dates(lake: Lake, 
 
 
 def test_the_sensor_asks_for_the_hours_that_have_new_files(lake: Lake, instance: dg.DagsterInstance) -> None:
+    """It lists everything until nothing waits, then the last hours."""
     now = datetime.now(UTC)
     lake.land(line(event(), 1))
     lake.land(line(event(), 2), at=now)
@@ -136,12 +140,17 @@ def test_the_sensor_asks_for_the_hours_that_have_new_files(lake: Lake, instance:
         context = dg.build_sensor_context(instance=instance, cursor=cursor)
         return new_landing_files(context, lake=LakeParts())
 
-    first = tick(None)
-    assert [request.partition_key for request in first.run_requests] == ["2026-05-21-04:00", partitions.hour_key(now)]
-    second = tick(first.cursor)
-    assert [request.partition_key for request in second.run_requests] == [partitions.hour_key(now)]
-    lake.load(now)
-    assert tick(first.cursor).run_requests == []
+    def asked(outcome: Any) -> list[str]:
+        return [request.tags[partitions.RANGE_START] for request in outcome.run_requests]
+
+    both = ["2026-05-21-04:00", partitions.hour_key(now)]
+    assert [asked(tick(None)), asked(tick(tick(None).cursor))] == [both, both]
+    for hour in (RECEIVED, now):
+        lake.load(hour)
+    listed = tick(None)
+    lake.land(line(event(), 3))
+    lake.land(line(event(), 4), at=now)
+    assert (asked(listed), asked(tick(listed.cursor))) == ([], [partitions.hour_key(now)])
 
 
 @pytest.mark.parametrize(("age", "asks"), [(timedelta(0), False), (timedelta(minutes=6), True)])
