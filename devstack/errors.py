@@ -1,0 +1,16 @@
+"""What stops the embedded stack: one family of errors, each of which `wpp-lake up` prints as one line.
+
+Belongs here: errors that a person can act on. Not: what a retry heals.
+"""
+
+
+class StackError(RuntimeError):
+    """The stack can't start or go on; the message says why and what helps."""
+
+
+class NotReadyError(StackError):
+    """A server didn't answer in time. The message says which one, and what it answered last."""
+
+
+class StoppedError(StackError):
+    """A wait ended because the whole stack is asked to stop."""

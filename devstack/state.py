@@ -1,0 +1,90 @@
+"""What the data folder keeps from one start to the next: its lock, the secrets and ports that were made, `env`.
+
+Belongs here: files of the data folder that belong to no single server. Not: what the servers do with them.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Self
+
+from devstack.errors import StackError
+from devstack.waiting import free_ports, is_free
+
+
+@dataclass(frozen=True)
+class State:
+    """The secrets and ports that were made for this data folder, and that nobody else knows."""
+
+    postgres_password: str
+    s3_access_key: str
+    s3_secret_key: str
+    webhook_secret: str
+    postgres_port: int
+    s3_ports: tuple[int, ...]
+
+    @classmethod
+    def load(cls, folder: Path, reserved: frozenset[int]) -> Self:
+        """Return the folder's state, made now if there is none. A port that is taken or `reserved` is replaced."""
+        file = folder / "state.json"
+        kept = json.loads(file.read_text()) if file.exists() else {}
+        made = cls(**(_new_secrets() | kept | _ports(kept, reserved)))
+        write_private(file, json.dumps(asdict(made), indent=2) + "\n")
+        return made
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, which ends with this process, however that ends. Raises StackError if it is taken."""
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise StackError(f"another `wpp-lake up` (process {lock.read()}) runs in {folder}") from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield
+
+
+def write_environment(file: Path, values: Mapping[str, str]) -> None:
+    """Write KEY=value lines, the values as they are. Raises StackError for a value of several lines."""
+    broken = [key for key, value in values.items() if len(value.splitlines()) > 1]
+    if broken:
+        raise StackError(f"{', '.join(broken)} must be one line")
+    write_private(file, "".join(f"{key}={value}\n" for key, value in values.items()))
+
+
+def write_private(file: Path, text: str) -> None:
+    """Replace a file that only its owner may read, in one step."""
+    unfinished = file.with_name(f"{file.name}.new")
+    unfinished.touch(mode=0o600)
+    with unfinished.open("w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    unfinished.replace(file)
+
+
+def _new_secrets() -> dict[str, str]:
+    return {
+        "postgres_password": secrets.token_hex(24),
+        "s3_access_key": secrets.token_hex(10),
+        "s3_secret_key": secrets.token_hex(24),
+        "webhook_secret": secrets.token_hex(32),
+    }
+
+
+def _ports(kept: Mapping[str, object], reserved: frozenset[int]) -> dict[str, int | tuple[int, ...]]:
+    """Return the ports as they were, and others in the place of the servers whose ports aren't free any more."""
+    candidates = [port for port in free_ports(6 + len(reserved)) if port not in reserved]
+    before: list[int] = [kept.get("postgres_port", 0), *kept.get("s3_ports", ())]  # type: ignore[list-item, misc]  # JSON
+    still = all(is_free(port) and port not in reserved for port in before)
+    ports = before if still and len(before) == len(candidates[:6]) else candidates
+    return {"postgres_port": ports[0], "s3_ports": tuple(ports[1:6])}

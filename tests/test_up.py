@@ -1,0 +1,323 @@
+"""`wpp-lake up` and `wpp-lake demo` as a person runs them: real processes, told to stop or killed."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]  # it ships no types
+import psycopg
+import pytest
+
+from devstack.seaweed import Seaweed, check_bucket
+from devstack.waiting import free_ports, wait_until
+
+WPP_LAKE = str(Path(sys.executable).with_name("wpp-lake"))
+ENV_KEYS = {
+    "WPP_LAKE_DATA_DIR",
+    "DATABASE_URL",
+    "DAGSTER_POSTGRES_URL",
+    "DAGSTER_HOME",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_REGION",
+    "LANDING_BUCKET",
+    "SNAPSHOT_BUCKET",
+    "WHATSAPP_WEBHOOK_SECRET",
+    "WPP_LAKE_RECEIVER_URL",
+    "WPP_LAKE_DAGSTER_URL",
+    "DO_NOT_TRACK",
+    "DAGSTER_DISABLE_TELEMETRY",
+}
+FOREIGN = {
+    "AWS_PROFILE": "somebody-else",
+    "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+    "DATABASE_URL": "postgresql://127.0.0.1:9/production",
+    "PGSSLMODE": "require",
+    "http_proxy": "http://127.0.0.1:9",
+}
+
+
+class Running:
+    """A running `wpp-lake` command: its process, its data folder, and what it printed.
+
+    It is started as a script starts it with `&`: with SIGINT ignored, which children would inherit.
+    """
+
+    def __init__(self, verb: str, data_dir: Path, *options: str, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.receiver_port, self.dagster_port = free_ports(2)
+        self.printed = data_dir.with_suffix(".out")
+        ports = (f"--receiver-port={self.receiver_port}", f"--dagster-port={self.dagster_port}")
+        command = ["env", "--ignore-signal=INT", WPP_LAKE, verb, f"--data-dir={data_dir}", *ports, *options]
+        with self.printed.open("wb") as out:
+            self.process = psutil.Popen(
+                command, stdout=out, stderr=out, cwd=data_dir.parent, env=dict(os.environ) | FOREIGN | environment
+            )
+
+    def lines(self) -> list[str]:
+        """Return what it has printed."""
+        return self.printed.read_text().splitlines()
+
+    def line(self, start: str) -> str:
+        """Return the first line that starts so, as soon as it is printed."""
+        found: list[str] = []
+
+        def is_printed() -> bool:
+            found.extend(line for line in self.lines() if line.startswith(start))
+            return bool(found) or self.process.poll() is not None
+
+        wait_for(is_printed, f"a line {start}")
+        assert found, self.printed.read_text()
+        return found[0]
+
+    def pids(self) -> dict[str, int]:
+        """Return its children's recorded process ids by name."""
+        record = json.loads((self.data_dir / "processes.json").read_text())
+        return {entry["name"]: entry["pid"] for entry in record["processes"]}
+
+    def environment(self) -> dict[str, str]:
+        """Return what `env` holds."""
+        lines = (self.data_dir / "env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send it a signal and return its exit code."""
+        self.process.send_signal(number)
+        return int(self.process.wait(60))
+
+
+def wait_for(check: Callable[[], object], what: str, seconds: float = 60) -> None:
+    """Return when the check holds."""
+
+    def holds() -> None:
+        assert check()
+
+    wait_until(holds, what, seconds)
+
+
+def runs(process: psutil.Process) -> bool:
+    """Tell whether a process runs; one that nobody has waited for yet doesn't."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+@contextmanager
+def running(verb: str, data_dir: Path, *options: str, **environment: str) -> Iterator[Running]:
+    """Run a command until the block ends."""
+    command = Running(verb, data_dir, *options, **environment)
+    try:
+        yield command
+    finally:
+        if command.process.poll() is None:
+            command.stop()
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Run `up --no-dagster` for the tests that leave it as it is."""
+    with running("up", tmp_path_factory.mktemp("up") / "lake", "--no-dagster") as up:
+        up.line("READY")
+        yield up
+
+
+def get(url: str) -> int:
+    """Return a URL's status, without a proxy."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as response:
+        return int(response.status)
+
+
+def test_ready_names_the_receiver_and_the_data_folder(up: Running) -> None:
+    """The READY line has the addresses, and they answer."""
+    assert up.line("READY") == f"READY  receiver http://127.0.0.1:{up.receiver_port}  data {up.data_dir}"
+    assert get(f"http://127.0.0.1:{up.receiver_port}/readyz") == 200
+
+
+def test_env_has_what_another_process_needs(up: Running) -> None:
+    """Every documented key is there, and those that lead somewhere lead to this stack."""
+    environment = up.environment()
+    assert environment.keys() == ENV_KEYS
+    assert environment["WPP_LAKE_DATA_DIR"] == str(up.data_dir)
+    assert environment["WPP_LAKE_RECEIVER_URL"] == f"http://127.0.0.1:{up.receiver_port}"
+    assert environment["AWS_ENDPOINT_URL_S3"] != FOREIGN["AWS_ENDPOINT_URL_S3"]
+    with psycopg.connect(environment["DATABASE_URL"], sslmode="prefer") as connection:
+        assert connection.execute("select count(*) from landing_files").fetchone() == (0,)
+
+
+def test_nobody_else_reads_the_data_folder(up: Running) -> None:
+    """The folder and its secrets are the owner's alone."""
+    assert stat.S_IMODE(up.data_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE((up.data_dir / "env").stat().st_mode) == 0o600
+
+
+def test_everything_listens_on_loopback_only(up: Running) -> None:
+    """No child listens on any other address."""
+    listening = [
+        connection.laddr.ip
+        for pid in up.pids().values()
+        for connection in psutil.Process(pid).net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_children_get_nothing_foreign(up: Running) -> None:
+    """What points at other services in the starter's environment doesn't reach a child."""
+    environments = [psutil.Process(pid).environ() for name, pid in up.pids().items() if name != "postgres"]
+    assert not [value for environment in environments for value in environment.values() if value in FOREIGN.values()]
+
+
+def test_children_ignore_no_stop_signal(up: Running) -> None:
+    """Though `up` was started with SIGINT ignored, its children take SIGINT and SIGTERM."""
+    for pid in up.pids().values():
+        ignored = int(Path(f"/proc/{pid}/status").read_text().split("SigIgn:")[1].split()[0], 16)
+        assert not ignored & (1 << signal.SIGINT - 1 | 1 << signal.SIGTERM - 1)
+
+
+def test_a_second_up_in_the_same_folder_is_refused(up: Running) -> None:
+    """It says so in one line, exits 1, and disturbs nothing."""
+    before = up.pids()
+    second = subprocess.run(
+        [WPP_LAKE, "up", f"--data-dir={up.data_dir}", f"--receiver-port={free_ports(1)[0]}", "--no-dagster"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (second.returncode, second.stdout) == (1, "")
+    assert second.stderr == f"wpp-lake: another `wpp-lake up` (process {up.process.pid}) runs in {up.data_dir}\n"
+    assert up.pids() == before
+
+
+def answers(up: Running, name: str) -> bool:
+    """Ask a child for real: a request, a query, an object."""
+    if name == "receiver":
+        return get(f"http://127.0.0.1:{up.receiver_port}/readyz") == 200
+    environment = up.environment()
+    if name == "postgres":
+        with psycopg.connect(environment["DATABASE_URL"], sslmode="prefer") as connection:
+            return connection.execute("select 1").fetchone() == (1,)
+    keys = (environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
+    port = int(environment["AWS_ENDPOINT_URL_S3"].rsplit(":", 1)[1])
+    with closing(Seaweed(up.data_dir / "s3", (port,), *keys).client()) as client:
+        check_bucket(client, environment["LANDING_BUCKET"])
+    return True
+
+
+@pytest.mark.parametrize("name", ["receiver", "postgres", "s3"])
+def test_a_killed_child_comes_back(up: Running, name: str) -> None:
+    """A child that is killed is started again, which is said, and it answers again."""
+    killed = up.pids()[name]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: up.pids()[name] != killed, f"a new {name}")
+    assert up.line(f"{name} was killed by SIGKILL: starting it again")
+    wait_for(lambda: answers(up, name), name)
+    assert psutil.pid_exists(up.process.pid)
+
+
+def test_a_taken_port_is_refused(tmp_path: Path) -> None:
+    """It says so in one line, exits 1, and starts nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        taken = subprocess.run(
+            [WPP_LAKE, "up", f"--data-dir={tmp_path / 'lake'}", f"--receiver-port={port}", "--no-dagster"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert (taken.returncode, taken.stdout) == (1, "")
+    assert taken.stderr == f"wpp-lake: port {port} is taken: choose another one with --receiver-port\n"
+    assert not (tmp_path / "lake" / "postgres").exists()
+
+
+def test_a_stop_while_it_starts_ends_everything(tmp_path: Path) -> None:
+    """SIGINT before READY exits 0 and leaves no process."""
+    with running("up", tmp_path / "lake", "--no-dagster") as up:
+        wait_for(lambda: "s3" in up.pids(), "the first children")
+        children = up.process.children(recursive=True)
+        assert up.stop(signal.SIGINT) == 0
+    assert not any(map(runs, children))
+    assert "READY" not in up.printed.read_text()
+
+
+def test_a_killed_up_leaves_nothing_that_the_next_one_does_not_end(tmp_path: Path) -> None:
+    """After SIGKILL of `up` the next one starts on the same data and the same secrets, with no old process left."""
+    with running("up", tmp_path / "lake", "--no-dagster") as first:
+        first.line("READY")
+        with psycopg.connect(first.environment()["DATABASE_URL"], sslmode="prefer") as connection:
+            connection.execute("create table kept as select 42 as number")
+        children = first.process.children(recursive=True)
+        assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+    secret = first.environment()["WHATSAPP_WEBHOOK_SECRET"]
+    with running("up", tmp_path / "lake", "--no-dagster") as second:
+        second.line("READY")
+        assert not any(map(runs, children))
+        assert second.environment()["WHATSAPP_WEBHOOK_SECRET"] == secret
+        with psycopg.connect(second.environment()["DATABASE_URL"], sslmode="prefer") as connection:
+            assert connection.execute("select number from kept").fetchone() == (42,)
+
+
+def test_up_runs_dagster_and_stops_all_of_it(tmp_path: Path) -> None:
+    """Webserver and daemon run the project's code; a killed daemon comes back; SIGTERM exits 0 and ends everything."""
+    with running("up", tmp_path / "lake", WHATSAPP_WEBHOOK_SECRET="given $HOME 'quoted'") as up:
+        assert f"dagster http://127.0.0.1:{up.dagster_port}" in up.line("READY")
+        assert up.environment()["WHATSAPP_WEBHOOK_SECRET"] == "given $HOME 'quoted'"
+        assert list(up.pids()) == ["postgres", "s3", "receiver", "dagster-webserver", "dagster-daemon"]
+        assert code_locations(up) == [{"name": "wpp-lake", "locationOrLoadError": {"__typename": "RepositoryLocation"}}]
+        killed = up.pids()["dagster-daemon"]
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: up.pids()["dagster-daemon"] != killed, "a new daemon")
+        children = up.process.children(recursive=True)
+        assert up.stop() == 0
+    wait_for(lambda: not any(map(runs, children)), "the end of all of it")
+
+
+def code_locations(up: Running) -> object:
+    """Return Dagster's code locations, once they have been loaded."""
+    fields = "workspaceOrError { ... on Workspace { locationEntries { name locationOrLoadError { __typename } } } }"
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{up.dagster_port}/graphql",
+        data=json.dumps({"query": f"{{ {fields} }}"}).encode(),
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as response:
+        return json.load(response)["data"]["workspaceOrError"]["locationEntries"]
+
+
+def test_the_demo_adds_up_twice(tmp_path: Path) -> None:
+    """Two demos in one folder end with the same counts; the notebook line reads the sample's events."""
+    with running("demo", tmp_path / "lake", "--no-dagster", "--once") as once:
+        assert once.process.wait(90) == 0, once.printed.read_text()
+    first = summary(once)
+    with running("demo", tmp_path / "lake", "--no-dagster") as again:
+        again.line("Everything stays up")
+        assert summary(again) == first
+        assert notebook_rows(again) == 294
+        assert again.stop(signal.SIGINT) == 0
+    assert first[0] == "sent                       300 (295 accepted, 5 duplicate), 294 different events"
+    assert first[-1] == "The counts add up."
+
+
+def summary(demo: Running) -> list[str]:
+    """Return the lines of the demo's summary."""
+    lines = demo.lines()
+    return lines[lines.index(demo.line("sent  ")) : lines.index("The counts add up.") + 1]
+
+
+def notebook_rows(demo: Running) -> int:
+    """Paste the notebook line into a Python that knows nothing else, and return the rows that it reads."""
+    line = demo.line("import pandas")
+    statement, expression = line.split("; ", 1)
+    code = f"{statement}\nprint(len({expression}))"
+    return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
