@@ -8,10 +8,10 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test lint format lock bench clean
+.PHONY: help venv up demo dev test test-slow lint format lock bench clean
 
 help: ## Show the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 venv: $(VENV)/.installed ## Build .venv from the lock (does nothing when nothing changed)
 
@@ -34,6 +34,9 @@ dev: venv ## Run `dagster dev` on the stack of `make up ARGS=--no-dagster`
 
 test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that they start themselves
 	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: venv ## Run the tests that take their time: faults under load
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: venv ## Check style, types, imports, docstrings and Markdown
 	$(BIN)/ruff check

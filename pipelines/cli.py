@@ -108,6 +108,27 @@ def snapshot(
 
 
 @app.command()
+def verify(
+    hour: Annotated[str | None, typer.Option(help="One UTC hour, as 2026-05-21-06:00.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Verify landed lines again, signatures and all; list those that fail, and exit 1 if there are any."""
+    with failing_in_one_line():
+        settings = _settings(data_dir)
+        from pipelines.landing_zone import LandingZone
+        from pipelines.partitions import parse_hour
+        from pipelines.verification import verify as verify_lines
+
+        lines, failures = verify_lines(
+            LandingZone(settings), settings.webhook_secrets, parse_hour(hour) if hour else None
+        )
+    for failure in failures:
+        out.print(str(failure))
+    out.print(f"{lines} lines verified, {len(failures)} failures")
+    raise typer.Exit(bool(failures))
+
+
+@app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,

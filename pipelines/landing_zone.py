@@ -5,7 +5,9 @@ Listing and fetching go through obstore, which is several times quicker at both 
 """
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -14,10 +16,14 @@ import obstore
 from obstore.store import S3Store
 
 from pipelines.settings import LakeSettings
-from receiver.landing import PREFIX, hour_prefix
+from receiver.landing import DIGEST, PREFIX, hour_prefix
 
 if TYPE_CHECKING:
     from obstore.store import S3Config
+
+BATCH_BYTES = 32 << 20
+BATCH_FILES = 2_000
+FETCHERS = 8
 
 _KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/]+\.jsonl")
 
@@ -30,6 +36,15 @@ class LandingFile:
     hour: datetime
     size: int
     etag: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedFile:
+    """A landing file with its bytes, and the SHA-256 (hex) that the receiver noted of them."""
+
+    file: LandingFile
+    content: bytes
+    sha256: str | None
 
 
 class LandingZone:
@@ -63,9 +78,32 @@ class LandingZone:
                 if (match := _KEY.fullmatch(meta["path"]))
             ]
 
-    def read(self, file: LandingFile) -> bytes:
-        """Return the file's bytes."""
-        return bytes(obstore.get(self._store, file.key).bytes())
+    def fetch(self, files: Iterable[LandingFile]) -> Iterator[list[FetchedFile]]:
+        """Yield the files with their bytes, in batches of bounded size, one batch fetched ahead."""
+        with ThreadPoolExecutor(FETCHERS) as pool:
+            ahead: deque[Iterator[FetchedFile]] = deque()
+            for batch in _batches(files):
+                ahead.append(pool.map(self._read, batch))
+                if len(ahead) > 1:
+                    yield list(ahead.popleft())
+            yield from map(list, ahead)
+
+    def _read(self, file: LandingFile) -> FetchedFile:
+        found = obstore.get(self._store, file.key)
+        return FetchedFile(file, bytes(found.bytes()), found.attributes.get(DIGEST))
+
+
+def _batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
+    batch: list[LandingFile] = []
+    size = 0
+    for file in files:
+        if batch and (size + file.size > BATCH_BYTES or len(batch) == BATCH_FILES):
+            yield batch
+            batch, size = [], 0
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield batch
 
 
 def _hour(key: re.Match[str]) -> datetime:

@@ -4,9 +4,8 @@ Belongs here: batches, transactions, staging, the order of the steps. Not: what 
 people (observations), nor the steps themselves (sql/load).
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,22 +14,18 @@ from typing import Any, Self
 import psycopg
 from psycopg import errors
 
-from pipelines.landing_zone import LandingFile, LandingZone
+from pipelines.landing_zone import FetchedFile, LandingFile, LandingZone
 from pipelines.lines import Row, UnloadableError, read_line
 from pipelines.observations import Observations
 from pipelines.queries import load_steps, query
 from receiver.landing import split_lines
 
-BATCH_BYTES = 32 << 20
-BATCH_FILES = 2_000
-FETCHERS = 8
 LOAD_LOCK = 7_077_061  # any number that nothing else in the database locks
 
 # What Postgres answers when it can't store a value (classes 22, 54 and XX), as against when it can't work.
 REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex, errors.InternalError_)
 
 Connection = psycopg.Connection[Any]
-Fetched = list[tuple[LandingFile, Future[bytes]]]
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ def load(
     with _one_load_at_a_time(conn):
         conn.execute(query("load/staging_tables"))
         files = (file for hour in hours for file in pending(conn, zone, hour))
-        for fetched in _fetched(zone, _batches(files)):
+        for fetched in zone.fetch(files):
             done += _load_batch(conn, fetched, run_id)
             report(done)
     return done
@@ -133,34 +128,10 @@ def _one_load_at_a_time(conn: Connection) -> Iterator[None]:
             conn.execute(query("load/unlock"), {"lock": LOAD_LOCK})
 
 
-def _batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
-    batch: list[LandingFile] = []
-    size = 0
-    for file in files:
-        if batch and (size + file.size > BATCH_BYTES or len(batch) == BATCH_FILES):
-            yield batch
-            batch, size = [], 0
-        batch.append(file)
-        size += file.size
-    if batch:
-        yield batch
-
-
-def _fetched(zone: LandingZone, batches: Iterable[list[LandingFile]]) -> Iterator[Fetched]:
-    """Fetch one batch ahead of the one being loaded."""
-    with ThreadPoolExecutor(FETCHERS) as pool:
-        ahead: deque[Fetched] = deque()
-        for batch in batches:
-            ahead.append([(file, pool.submit(zone.read, file)) for file in batch])
-            if len(ahead) > 1:
-                yield ahead.popleft()
-        yield from ahead
-
-
-def _load_batch(conn: Connection, fetched: Fetched, run_id: str) -> LoadCounts:
+def _load_batch(conn: Connection, fetched: Iterable[FetchedFile], run_id: str) -> LoadCounts:
     batch = Batch()
-    for file, content in fetched:
-        batch.add(file, content.result())
+    for each in fetched:
+        batch.add(each.file, each.content)
     with conn.transaction():
         batch.refuse(_stage_events(conn, batch.loadable))
         _stage_observations(conn, batch.loadable)

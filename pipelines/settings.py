@@ -3,10 +3,11 @@
 Belongs here: names, types and defaults. Not: clients made from them.
 """
 
+import os
 from pathlib import Path
 from typing import Self
 
-from pydantic import SecretStr, ValidationError
+from pydantic import Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -17,9 +18,11 @@ class SettingsError(Exception):
 class LakeSettings(BaseSettings):
     """Where the lake's parts are. Each field is the environment variable of its upper-case name."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, validate_default=False)
 
     database_url: SecretStr
+    whatsapp_webhook_secret: SecretStr | None = None
+    whatsapp_webhook_previous_secrets: Json[tuple[SecretStr, ...]] = Field(default=())
     landing_bucket: str = "wpp-landing"
     snapshot_bucket: str = "wpp-snapshots"
     aws_endpoint_url_s3: str | None = None
@@ -38,6 +41,12 @@ class LakeSettings(BaseSettings):
         except ValidationError as error:
             wrong = "; ".join(f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
             raise SettingsError(f"settings: {wrong}") from None
+
+    @property
+    def webhook_secrets(self) -> tuple[bytes, ...]:
+        """Every secret that the collector may have signed with, for verifying what is landed."""
+        every = (self.whatsapp_webhook_secret, *self.whatsapp_webhook_previous_secrets)
+        return tuple(os.fsencode(secret.get_secret_value()) for secret in every if secret)
 
     @property
     def conninfo(self) -> str:

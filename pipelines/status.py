@@ -8,7 +8,6 @@ import os
 import urllib.request
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypedDict
 
@@ -18,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 
 from pipelines.landing_zone import LandingZone
-from pipelines.loading import FETCHERS, pending
+from pipelines.loading import pending
 from pipelines.queries import query
 from pipelines.schemas import SCHEMAS
 from pipelines.settings import LakeSettings
@@ -114,8 +113,7 @@ def _counts(settings: LakeSettings) -> dict[str, int]:
     with psycopg.connect(settings.conninfo, autocommit=True) as conn:
         row: dict[str, Any] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
         waiting = list(pending(conn, zone))
-    with ThreadPoolExecutor(FETCHERS) as pool:
-        waiting_lines = sum(pool.map(lambda file: len(split_lines(zone.read(file))), waiting))
+    waiting_lines = sum(len(split_lines(each.content)) for batch in zone.fetch(waiting) for each in batch)
     files, lines = row.pop("files"), row.pop("lines")
     landed = {"landed_files": files + len(waiting), "landed_events": int(lines) + waiting_lines}
     return landed | {name: int(count) for name, count in row.items()}

@@ -5,6 +5,7 @@ Belongs here: what a landing file is called and what one of its lines holds. Not
 
 import base64
 import binascii
+import hmac
 import re
 from datetime import UTC, datetime
 from typing import Literal
@@ -15,6 +16,7 @@ import uuid_utils
 
 PREFIX = "whatsapp/"
 Contract = Literal["current", "first"]
+DIGEST = "sha256"  # the metadata with which a landing file is put: the SHA-256 of its bytes, in hex
 _QUOTED = re.compile("'.*'", re.DOTALL)  # where the parser's messages repeat what they refuse
 _NEWLINES_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 
@@ -55,6 +57,12 @@ class LandedEvent(msgspec.Struct, frozen=True):
 
 
 _decoder = msgspec.json.Decoder(LandedEvent)
+
+
+def signature(secret: bytes, contract: Contract, event_id: bytes, body: bytes) -> str:
+    """Return what the collector sends as X-Signature: lowercase hex HMAC-SHA256 of what the contract signs."""
+    signed = body if contract == "first" else event_id + b"." + body
+    return hmac.digest(secret, signed, "sha256").hex()
 
 
 def hour_prefix(moment: datetime) -> str:

@@ -7,6 +7,7 @@ nothing, and under load the files grow by themselves: there is no timer to choos
 """
 
 import asyncio
+import hashlib
 import logging
 from collections import deque
 from dataclasses import dataclass
@@ -17,11 +18,12 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from receiver.landing import hour_prefix, new_key
+from receiver.landing import DIGEST, hour_prefix, new_key
 from receiver.metrics import Metrics
 from receiver.settings import ReceiverSettings
 
 if TYPE_CHECKING:
+    from obstore import Attributes
     from obstore.store import ClientConfig, S3Config  # exist in the stubs alone
 
 PROBE_KEY = ".readyz"
@@ -163,9 +165,10 @@ class LandingWriter:
     async def _put(self, key: str, data: bytes, deadline: float) -> None:
         """Put one file, with the same key and bytes until it is confirmed. Raises Unavailable at the deadline."""
         loop = asyncio.get_running_loop()
+        digest = hashlib.sha256(data).hexdigest()
         attempt = 0
         while loop.time() < deadline:
-            if await self._attempt(key, data, deadline, first=attempt == 0):
+            if await self._attempt(key, data, digest, deadline, first=attempt == 0):
                 return
             pause = PAUSE_SECONDS[min(attempt, len(PAUSE_SECONDS) - 1)]
             await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
@@ -173,12 +176,15 @@ class LandingWriter:
         self._metrics.puts.labels("given up").inc()
         raise Unavailable("the landing store did not confirm the event in time")
 
-    async def _attempt(self, key: str, data: bytes, deadline: float, *, first: bool) -> bool:
+    async def _attempt(self, key: str, data: bytes, digest: str, deadline: float, *, first: bool) -> bool:
         """Return whether the file is in the store, as far as one PUT can tell. Raises Unavailable if trying is over."""
         seconds = ATTEMPT_SECONDS + len(data) / ATTEMPT_BYTES_PER_SECOND
         try:
             async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + seconds)):
-                await obstore.put_async(self._store, key, data, mode="create", use_multipart=False)
+                attributes: Attributes = {DIGEST: digest}
+                await obstore.put_async(
+                    self._store, key, data, attributes=attributes, mode="create", use_multipart=False
+                )
         except (BaseError, OSError) as error:
             exists = _is_there_already(error)
             self._metrics.puts.labels("confirmed late" if exists and not first else "failed").inc()

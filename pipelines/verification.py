@@ -1,0 +1,68 @@
+"""Verifies landed lines again: each must be what the collector signed, and each file what the receiver put.
+
+Belongs here: what makes a landed line trustworthy. Not: whether it can be loaded (lines).
+"""
+
+import hashlib
+import hmac
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from pipelines.landing_zone import FetchedFile, LandingZone
+from receiver.landing import LandedEvent, LandingLineError, decode_line, hour_prefix, signature, split_lines
+
+
+class NoSecretError(Exception):
+    """There is nothing to verify with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A line, or with number 0 a file, that isn't what it was when it was landed."""
+
+    key: str
+    number: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.key}:{self.number}: {self.reason}" if self.number else f"{self.key}: {self.reason}"
+
+
+def verify(zone: LandingZone, secrets: Sequence[bytes], hour: datetime | None = None) -> tuple[int, list[Failure]]:
+    """Verify one UTC hour's landed lines, or all; return how many there are, and what fails. Raises NoSecretError.
+
+    The signature covers the body, and the id in the current contract; the digest that the receiver put beside a file
+    covers the rest of its lines.
+    """
+    if not secrets:
+        raise NoSecretError("WHATSAPP_WEBHOOK_SECRET isn't set: there is nothing to verify with")
+    lines = 0
+    failures: list[Failure] = []
+    files = (file for page in zone.files(hour) for file in page)
+    for fetched in (each for batch in zone.fetch(files) for each in batch):
+        lines += len(split_lines(fetched.content))
+        failures += _failures(fetched, secrets)
+    return lines, failures
+
+
+def _failures(fetched: FetchedFile, secrets: Sequence[bytes]) -> Iterator[Failure]:
+    key = fetched.file.key
+    if fetched.sha256 is not None and fetched.sha256 != hashlib.sha256(fetched.content).hexdigest():
+        yield Failure(key, 0, "the file isn't what the receiver put: its digest differs")
+    for number, line in enumerate(split_lines(fetched.content), 1):
+        try:
+            event = decode_line(line)
+            signed = event.signed
+        except LandingLineError as error:
+            yield Failure(key, number, str(error))
+            continue
+        if not _is_authentic(event, signed, secrets):
+            yield Failure(key, number, "the signature does not verify")
+        elif not key.startswith(hour_prefix(event.received_at)):
+            yield Failure(key, number, "received_at isn't in the hour of the key")
+
+
+def _is_authentic(event: LandedEvent, signed: bytes, secrets: Sequence[bytes]) -> bool:
+    right = [signature(secret, event.contract, event.event_id.encode(), signed) for secret in secrets]
+    return any(hmac.compare_digest(each.encode(), event.signature.encode()) for each in right)
