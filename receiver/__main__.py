@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from receiver.app import answer, build_app
 from receiver.settings import ReceiverSettings, complaints
+from receiver.telemetry import configure_logging
 
 KEEPALIVE_SECONDS = 7  # runs from the start of a connection too: aiohttp's only limit on slow headers
 LINGERING_SECONDS = 1
@@ -96,7 +97,7 @@ async def _listen(runner: web.AppRunner, settings: ReceiverSettings) -> None:
 
 def main() -> None:
     """Run the receiver. Exits with 1 and one line on stderr when it cannot start."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logging()
     try:
         settings = ReceiverSettings()
     except ValidationError as error:

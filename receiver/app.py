@@ -24,14 +24,19 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from receiver.contract import Refusal, check_envelope, check_media, verify
 from receiver.dedupe import Dedupe
 from receiver.landing import Contract, encode_line
-from receiver.metrics import Metrics
 from receiver.settings import ReceiverSettings
+from receiver.telemetry import Metrics
 from receiver.writer import LandingWriter, Unavailable, open_store, probe
 
 BODY_SECONDS = 5
 READY_SECONDS = 5.0
 NOT_READY_SECONDS = 0.5
 RETRY_AFTER_SECONDS = 2
+
+CONTRACTS: dict[str, Contract] = {
+    "/api/webhooks/whatsapp": "current",
+    "/api/integrations/whatsapp/events": "first",
+}
 
 Status = Literal["accepted", "duplicate", "refused", "unavailable", "ok"]
 
@@ -106,9 +111,8 @@ def build_app(settings: ReceiverSettings) -> web.Application:
     app[BUDGET] = Budget(settings.receiver_queue_bytes, metrics)
     app[DEDUPE] = Dedupe(settings.receiver_dedupe_seconds, settings.receiver_dedupe_entries, time.monotonic)
     app.cleanup_ctx.append(_landing)
-    current, first = partial(_receive, contract="current"), partial(_receive, contract="first")
-    app.router.add_post("/api/webhooks/whatsapp", current, expect_handler=_expect)
-    app.router.add_post("/api/integrations/whatsapp/events", first, expect_handler=_expect)
+    for path, contract in CONTRACTS.items():
+        app.router.add_post(path, partial(_receive, contract=contract), expect_handler=_expect)
     app.router.add_get("/healthz", _healthz)
     app.router.add_get("/readyz", _readyz)
     app.router.add_get("/metrics", _metrics)
@@ -120,6 +124,7 @@ async def _landing(app: web.Application) -> AsyncIterator[None]:
     store = open_store(app[SETTINGS])
     app[READINESS] = Readiness(store, time.monotonic)
     app[WRITER] = LandingWriter(store, app[METRICS], puts_in_flight=app[SETTINGS].receiver_puts_in_flight)
+    app[METRICS].queue_age.set_function(lambda: app[WRITER].oldest_seconds)
     yield
     await app[WRITER].close()
 
@@ -143,10 +148,9 @@ async def _land(request: web.Request, contract: Contract, body: bytes) -> web.Re
         check_envelope(body)
         line = encode_line(event_id, received_at, contract, signature, body)
         landed = await app[DEDUPE].land_once(event_id, body, partial(app[WRITER].submit, received_at, line))
-    except Refusal as refusal:
-        raise Refusal(refusal.status, refusal.error, event_id) from refusal
-    except Unavailable as unavailable:
-        return answer(503, "unavailable", str(unavailable), event_id)
+    except (Refusal, Unavailable) as turned_away:
+        turned_away.event_id = event_id
+        raise
     if not landed:
         app[METRICS].duplicates.inc()
     return answer(202, "accepted" if landed else "duplicate", event_id=event_id)
@@ -198,6 +202,7 @@ def answer(status: int, word: Status, error: str | None = None, event_id: str | 
     content = {"status": word, "event_id": event_id, "error": error}
     body = orjson.dumps({name: value for name, value in content.items() if value is not None})
     response = web.Response(status=status, body=body, content_type="application/json")
+    response["outcome"] = word
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
     if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
@@ -208,10 +213,12 @@ def answer(status: int, word: Status, error: str | None = None, event_id: str | 
 @web.middleware
 async def _answer_in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer whatever the handlers raise, and count the answer under its route."""
-    response = await _outcome(request, handler)
+    metrics = request.app[METRICS]
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else "other"
-    request.app[METRICS].requests.labels(route, response.status).inc()
+    with metrics.in_flight.track_inprogress(), metrics.seconds.labels(route).time():
+        response = await _outcome(request, handler)
+    metrics.requests.labels(route, CONTRACTS.get(route, ""), response.get("outcome", "ok"), response.status).inc()
     return response
 
 
@@ -220,18 +227,25 @@ async def _outcome(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except Refusal as refusal:
-        return answer(refusal.status, "refused", refusal.error, refusal.event_id)
+        if refusal.status == HTTPStatus.UNAUTHORIZED:
+            request.app[METRICS].unauthorised.labels(refusal.error).inc()
+        return _turned_away(refusal.status, "refused", refusal.error, refusal.event_id)
     except Unavailable as unavailable:
-        return answer(503, "unavailable", str(unavailable))
-    except web.HTTPMethodNotAllowed as refusal:
-        response = answer(refusal.status, "refused", refusal.reason)
-        response.headers[hdrs.ALLOW] = refusal.headers[hdrs.ALLOW]
-        return response
+        return _turned_away(503, "unavailable", str(unavailable), unavailable.event_id)
+    except web.HTTPRequestEntityTooLarge as refusal:
+        return _turned_away(refusal.status, "refused", "the body is longer than the limit")
     except web.HTTPException as refusal:
-        return answer(refusal.status, "refused", refusal.reason)
+        response = answer(refusal.status, "refused", refusal.reason)
+        response.headers.update({name: refusal.headers[name] for name in (hdrs.ALLOW,) if name in refusal.headers})
+        return response
     except Exception:  # noqa: BLE001  (whatever it is, it is logged and the sender retries)
         _log.exception("an unexpected error on %s", request.path)
         return answer(500, "unavailable", "an unexpected error")
+
+
+def _turned_away(status: int, word: Status, error: str, event_id: str | None = None) -> web.Response:
+    _log.warning("request %s", word, extra={"status": status, "reason": error, "event_id": event_id})
+    return answer(status, word, error, event_id)
 
 
 async def _expect(request: web.Request) -> web.StreamResponse | None:

@@ -9,9 +9,11 @@ nothing, and under load the files grow by themselves: there is no timer to choos
 import asyncio
 import hashlib
 import logging
+import math
 from collections import deque
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import obstore
@@ -19,8 +21,8 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
 from receiver.landing import DIGEST, hour_prefix, new_key
-from receiver.metrics import Metrics
 from receiver.settings import ReceiverSettings
+from receiver.telemetry import Metrics
 
 if TYPE_CHECKING:
     from obstore import Attributes
@@ -38,6 +40,8 @@ _log = logging.getLogger(__name__)
 
 class Unavailable(Exception):  # noqa: N818  (the answer's own word for it)
     """The line isn't known to be durable: the sender has to deliver it again."""
+
+    event_id: str | None = None
 
 
 def open_store(settings: ReceiverSettings) -> S3Store:
@@ -102,7 +106,7 @@ class LandingWriter:
         self._file_bytes = file_bytes
         self._deadline_seconds = deadline_seconds
         self._waiting: deque[_Line] = deque()
-        self._puts: set[asyncio.Task[None]] = set()
+        self._puts: dict[asyncio.Task[None], float] = {}  # with the deadline of its oldest line
         self._last_failed = False
 
     def submit(self, received_at: datetime, line: bytes) -> asyncio.Future[None]:
@@ -118,6 +122,13 @@ class LandingWriter:
         """Whether the store let the last file down and the next one, which tries it, isn't decided yet."""
         return self._last_failed and bool(self._puts)
 
+    @property
+    def oldest_seconds(self) -> float:
+        """The age of the oldest line that isn't decided yet; 0 without one."""
+        deadlines = [*self._puts.values(), *(line.deadline for line in islice(self._waiting, 1))]
+        taken = min(deadlines, default=math.inf) - self._deadline_seconds
+        return max(0.0, asyncio.get_running_loop().time() - taken)
+
     async def close(self) -> None:
         """Return when every submitted line is decided."""
         while self._puts:
@@ -126,12 +137,13 @@ class LandingWriter:
     def _fill_slots(self) -> None:
         """Start files while lines wait and slots are free."""
         while self._waiting and len(self._puts) < self._puts_in_flight:
-            put = asyncio.get_running_loop().create_task(self._land(self._next_batch()))
-            self._puts.add(put)
+            batch = self._next_batch()
+            put = asyncio.get_running_loop().create_task(self._land(batch))
+            self._puts[put] = batch[0].deadline
             put.add_done_callback(self._free_slot)
 
     def _free_slot(self, put: asyncio.Task[None]) -> None:
-        self._puts.discard(put)
+        del self._puts[put]
         self._fill_slots()
 
     def _next_batch(self) -> list[_Line]:
@@ -180,18 +192,19 @@ class LandingWriter:
         """Return whether the file is in the store, as far as one PUT can tell. Raises Unavailable if trying is over."""
         seconds = ATTEMPT_SECONDS + len(data) / ATTEMPT_BYTES_PER_SECOND
         try:
-            async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + seconds)):
-                attributes: Attributes = {DIGEST: digest}
-                await obstore.put_async(
-                    self._store, key, data, attributes=attributes, mode="create", use_multipart=False
-                )
+            with self._metrics.put_seconds.time():
+                async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + seconds)):
+                    attributes: Attributes = {DIGEST: digest}
+                    await obstore.put_async(
+                        self._store, key, data, attributes=attributes, mode="create", use_multipart=False
+                    )
         except (BaseError, OSError) as error:
             exists = _is_there_already(error)
             self._metrics.puts.labels("confirmed late" if exists and not first else "failed").inc()
             if exists and first:
                 raise Unavailable("the landing key was taken") from error
             if not exists:
-                _log.warning("%s not confirmed: %s", key, _first_line(error))
+                _log.warning("landing file %s not confirmed", key, extra={"reason": _first_line(error)})
             return exists
         self._metrics.puts.labels("stored").inc()
         return True

@@ -162,7 +162,7 @@ def wait_for_port(receiver: Receiver) -> None:
     """Return when the receiver has said where it listens. Raises when it ended instead."""
 
     def listening() -> None:
-        found = re.search(r"listening on http://.*:(\d+)\n", receiver.said())
+        found = re.search(r'listening on http://[^\s"]+:(\d+)["\n]', receiver.said())
         if found is None:
             raise LookupError(f"no port in: {receiver.said()}")
         receiver.port = int(found[1])

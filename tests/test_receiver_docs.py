@@ -4,8 +4,8 @@ import re
 
 from receiver_process import ROOT
 
-from receiver.metrics import Metrics
 from receiver.settings import ReceiverSettings
+from receiver.telemetry import Metrics
 
 DOC = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
 

@@ -1,5 +1,6 @@
 """The HTTP interface of docs/http.md, row by row, on a running receiver."""
 
+import json
 import re
 import socket
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from receiver_process import (
     CURRENT,
     FIRST,
+    SECRET,
     Answer,
     Receiver,
     event,
@@ -396,11 +398,52 @@ def test_ready(receiver: Receiver) -> None:
 
 
 def test_metrics(receiver: Receiver) -> None:
-    """The metrics count the answers by route and status."""
-    labels = {"route": CURRENT, "status": "202"}
+    """The metrics count the answers by route, contract, outcome and status."""
+    labels = {"route": CURRENT, "contract": "current", "outcome": "accepted", "status": "202"}
     before = metric(receiver, "receiver_requests_total", **labels)
     receiver.deliver(new_id(), event())
     assert metric(receiver, "receiver_requests_total", **labels) == before + 1
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "outcome", "status"),
+    [
+        ({}, event(), "accepted", "202"),
+        ({"X_Signature": "0" * 64}, event(), "refused", "401"),
+        ({"Content_Type": "text/plain"}, event(), "refused", "415"),
+        ({}, b"[]", "refused", "422"),
+        ({}, b" " * 9_000_000, "refused", "413"),
+    ],
+)
+def test_every_kind_of_outcome_is_counted(
+    receiver: Receiver, headers: dict[str, str], body: bytes, outcome: str, status: str
+) -> None:
+    """The exposition parses after each kind of outcome, and has it."""
+    labels = {"route": CURRENT, "contract": "current", "outcome": outcome, "status": status}
+    before = metric(receiver, "receiver_requests_total", **labels)
+    receiver.deliver(new_id(), body, **headers)
+    assert metric(receiver, "receiver_requests_total", **labels) == before + 1
+
+
+def test_unauthorised_requests_are_counted_by_reason(receiver: Receiver) -> None:
+    """A signature that doesn't verify is told from one that is missing."""
+    reason = {"reason": "X-Signature does not verify"}
+    before = metric(receiver, "receiver_unauthorised_total", **reason)
+    receiver.deliver(new_id(), event(), X_Signature="0" * 64)
+    assert metric(receiver, "receiver_unauthorised_total", **reason) == before + 1
+
+
+def test_a_refusal_is_logged_with_its_reason_and_without_the_body(s3: S3, store: str) -> None:
+    """A line of the log is one JSON object; a message that repeats itself is left out for a while."""
+    with start_receiver(s3, store) as receiver:
+        event_id = new_id()
+        for _ in range(20):
+            receiver.deliver(event_id, b'{"segredo": 5511999999999}')
+        logged = [json.loads(line) for line in receiver.said().splitlines()]
+    refused = [line for line in logged if line["message"] == "request refused"]
+    assert [(line["event_id"], line["status"]) for line in refused] == [(event_id, 422)]
+    assert "segredo" not in str(logged)
+    assert SECRET not in str(logged)
 
 
 # The process
@@ -416,4 +459,4 @@ def test_port_taken(receiver: Receiver, s3: S3, store: str) -> None:
 
 def test_says_where(receiver: Receiver) -> None:
     """A start is one line, which says where it listens."""
-    assert receiver.said().split("\n")[0].endswith(f"receiver: listening on http://127.0.0.1:{receiver.port}")
+    assert json.loads(receiver.said().split("\n")[0])["message"] == f"listening on http://127.0.0.1:{receiver.port}"

@@ -13,8 +13,8 @@ import pytest
 from conftest import S3
 from mypy_boto3_s3 import S3Client
 
-from receiver.metrics import Metrics
 from receiver.settings import ReceiverSettings
+from receiver.telemetry import Metrics
 from receiver.writer import LandingWriter, Unavailable, open_store, probe
 
 AT = datetime(2026, 5, 21, 4, 14, 2, tzinfo=UTC)

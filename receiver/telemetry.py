@@ -1,0 +1,99 @@
+"""What the receiver tells its operator: metrics in Prometheus' terms, and logs.
+
+Belongs here: names, labels, buckets, formats, and how often a repeated message is worth a line. Not: when to count or
+log. A log line has event ids and reasons; never a body, a secret or a phone number.
+"""
+
+import logging
+import math
+import sys
+import time
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REPEAT_SECONDS = 10.0  # a message that says the same again within this time is only counted
+DETAILS = ("event_id", "status", "reason", "repeated")
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
+EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
+
+
+class Metrics:
+    """The receiver's metrics and the registry that holds them. One an app, so that two in a process don't meet."""
+
+    def __init__(self) -> None:
+        self._registry = of = CollectorRegistry()
+        labels = ["route", "contract", "outcome", "status"]
+        self.requests = Counter("receiver_requests", "Answered requests.", labels, registry=of)
+        self.seconds = Histogram(
+            "receiver_request_duration_seconds", "From a request's headers to its answer.", ["route"],
+            buckets=SECONDS, registry=of,
+        )  # fmt: skip
+        self.in_flight = Gauge("receiver_requests_in_flight", "Requests not yet answered.", registry=of)
+        self.request_bytes = Counter("receiver_request_bytes", "Bytes of the bodies read.", registry=of)
+        self.unauthorised = Counter("receiver_unauthorised", "Requests answered 401.", ["reason"], registry=of)
+        self.duplicates = Counter("receiver_duplicates", "Deliveries collapsed into one already landed.", registry=of)
+        self.queue_bytes = Gauge("receiver_queue_bytes", "Bytes reserved for bodies not yet answered.", registry=of)
+        self.queue_age = Gauge("receiver_queue_oldest_seconds", "Age of the oldest line not yet durable.", registry=of)
+        self.puts = Counter("landing_puts", "Attempts to put a landing file.", ["result"], registry=of)
+        self.put_seconds = Histogram(
+            "landing_put_duration_seconds", "How long attempts took.", buckets=SECONDS, registry=of
+        )
+        self.file_events = Histogram("landing_file_events", "Events in a stored file.", buckets=EVENTS, registry=of)
+        build = Gauge("receiver_build_info", "The running version.", ["version"], registry=of)
+        build.labels(version("wpp-lake")).set(1)
+
+    def text(self) -> bytes:
+        """Return the exposition in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+def configure_logging() -> None:
+    """Log to stderr: in plain lines on a terminal, else one JSON object a line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Plain() if sys.stderr.isatty() else _Json())
+    handler.addFilter(FewRepeats())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class FewRepeats(logging.Filter):
+    """Lets a message through once in REPEAT_SECONDS for each reason; the next one says how many were left out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, object], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether this record is worth a line."""
+        key, now = (record.msg, getattr(record, "reason", None)), time.monotonic()
+        since, left_out = self._said.get(key, (-math.inf, 0))
+        if now - since < REPEAT_SECONDS:
+            self._said[key] = since, left_out + 1
+            return False
+        self._said[key] = now, 0
+        record.repeated = left_out or None
+        return True
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+def _details(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name in DETAILS if (value := getattr(record, name, None)) is not None}
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"time": _time(record), "level": record.levelname, "message": record.getMessage()}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line | _details(record)).decode()
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        details = "".join(f" {name}={value}" for name, value in _details(record).items())
+        return f"{_time(record)} {record.levelname} {super().format(record)}{details}"
