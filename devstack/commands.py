@@ -1,6 +1,6 @@
 """The commands `wpp-lake up` and `wpp-lake demo`, which the command line finds by entry point.
 
-Belongs here: options, exit codes, what is printed. Not: the stack (stack.py), what the demo shows (demo.py). Heavy
+Belongs here: options, exit codes, what is printed. Not: the stack (lifecycle.py), what the demo shows (demo.py). Heavy
 imports wait until a command runs; a missing extra is told when this module is imported.
 """
 
@@ -33,9 +33,10 @@ def up(
     no_dagster: NoDagster = False,  # noqa: FBT002  a command line's flag
 ) -> None:
     """Start everything on this machine, say READY when it answers, and run until Ctrl-C."""
-    from devstack import stack  # noqa: PLC0415  other commands don't wait for it
+    from devstack import lifecycle  # noqa: PLC0415  other commands don't wait for it
+    from devstack.stack import Plan  # noqa: PLC0415  the same
 
-    _finish(stack.up(stack.Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster), say))
+    _finish(lifecycle.up(Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster), say))
 
 
 def demo(
@@ -46,11 +47,12 @@ def demo(
     once: Once = False,  # noqa: FBT002  a command line's flag
 ) -> None:
     """Start everything, send the sample of 300 signed requests through it, and show what became of them."""
-    from devstack import stack  # noqa: PLC0415  other commands don't wait for it
+    from devstack import lifecycle  # noqa: PLC0415  other commands don't wait for it
     from devstack.demo import SAMPLE_SECRET, show  # noqa: PLC0415  the same
+    from devstack.stack import Plan  # noqa: PLC0415  the same
 
-    plan = stack.Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster, (SAMPLE_SECRET,))
-    _finish(stack.up(plan, say, lambda running: show(running, say, once=once)))
+    plan = Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster, (SAMPLE_SECRET,))
+    _finish(lifecycle.up(plan, say, lambda running: show(running, say, once=once)))
 
 
 def say(line: str) -> None:
@@ -62,14 +64,17 @@ def say(line: str) -> None:
 
 
 def _finish(running: Coroutine[Any, Any, int]) -> None:
-    """Run to the end; say in one line why the stack couldn't start, and exit 1."""
+    """Run to the end; say in one line what stopped it, and exit 1. WPP_LAKE_TRACEBACK=1 shows all of an error."""
     from devstack.errors import StackError  # noqa: PLC0415  other commands don't wait for it
     from devstack.stack import forget_foreign_settings  # noqa: PLC0415  the same
 
     forget_foreign_settings()
     try:
         code = asyncio.run(running)
-    except (StackError, OSError) as error:
-        typer.echo(f"wpp-lake: {' '.join(str(error).split())}", err=True)
+    except Exception as error:
+        if os.environ.get("WPP_LAKE_TRACEBACK") == "1":
+            raise
+        message = str(error) if isinstance(error, StackError) else f"{type(error).__name__}: {error}"
+        typer.echo(f"wpp-lake: {' '.join(message.split())}", err=True)
         code = 1
     raise typer.Exit(code)

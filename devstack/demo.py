@@ -1,7 +1,7 @@
 """The demo: 300 signed requests through the whole stack, and what became of them.
 
 Belongs here: sending the sample, running `load` and `snapshot` on it, saying what came out. Not: starting the stack
-(stack.py), sending and loading themselves (pipelines/), counting (findings.py).
+(lifecycle.py), sending and loading themselves (pipelines/), counting (findings.py).
 """
 
 import asyncio
@@ -18,8 +18,9 @@ from rich.progress import Progress
 
 from devstack.errors import StackError
 from devstack.findings import look, notebook_line
+from devstack.lifecycle import Say
 from devstack.processes import dies_with_parent
-from devstack.stack import Say, Stack
+from devstack.stack import Stack
 from pipelines.replay import replay
 
 SAMPLE = Path(__file__).with_name("sample") / "requests.jsonl"

@@ -23,9 +23,7 @@ from devstack import processes
 from devstack.errors import StackError
 
 USER = "wpp_lake"
-_NOBODY = "nobody"
 _USER_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
-_AS_NOBODY = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
 _INITDB = (
     f"--username={USER}",
     "--encoding=UTF8",
@@ -138,7 +136,7 @@ def _as_unprivileged() -> tuple[str, ...]:
     """
     if os.geteuid() != 0:
         return ()
-    for prefix in (_USER_NAMESPACE, _AS_NOBODY):
+    for prefix in (_USER_NAMESPACE, _as_nobody()):
         if shutil.which(prefix[0]) and _succeeds(*prefix, _binary("postgres"), "--version"):
             return prefix
     raise PostgresError(
@@ -147,20 +145,25 @@ def _as_unprivileged() -> tuple[str, ...]:
     )
 
 
+def _as_nobody() -> tuple[str, ...]:
+    nobody = pwd.getpwnam("nobody")
+    return ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
+
+
 def _own(folder: Path, parent: Path) -> None:
     """Make the folder for whoever will run PostgreSQL; nobody must get through the parent, which it can't list."""
     folder.mkdir(mode=0o700)
     _hand_over(folder)
-    if _as_unprivileged() == _AS_NOBODY:
+    if _as_unprivileged() == _as_nobody():
         parent.chmod(parent.stat().st_mode | 0o011)
-        if not _succeeds(*_AS_NOBODY, "test", "-w", str(folder)):
+        if not _succeeds(*_as_nobody(), "test", "-w", str(folder)):
             raise PostgresError(f"the user nobody can't reach {folder}: use a data folder that others may pass through")
 
 
 def _hand_over(path: Path) -> None:
-    if _as_unprivileged() == _AS_NOBODY:
-        user = pwd.getpwnam(_NOBODY)
-        os.chown(path, user.pw_uid, user.pw_gid)
+    if _as_unprivileged() == _as_nobody():
+        nobody = pwd.getpwnam("nobody")
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
 
 
 def _run(*command: str) -> None:

@@ -76,6 +76,13 @@ def command_line(pid: int) -> list[str]:
     return []
 
 
+def boot_id() -> str:
+    """Return what stays the same until the machine restarts."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    return str(int(psutil.boot_time()))
+
+
 @functools.cache
 def _works(prefix: tuple[str, ...]) -> bool:
     if not shutil.which(prefix[0]):
@@ -99,13 +106,14 @@ def _read_record(record: Path) -> list[Process]:
 
 
 def _session(entry: Process) -> list[psutil.Process]:
-    """Return what runs of a recorded process, which led a session of its own: itself, its children, the session."""
+    """Return what runs of a recorded process, which led a session of its own: it, its children, the whole session."""
+    family: list[psutil.Process] = []
     with suppress(psutil.NoSuchProcess):
         leader = psutil.Process(entry.pid)
         if abs(leader.create_time() - entry.started) > _CLOCK_STEP_SECONDS:
             return []  # another process has the id by now, so nothing of this session is left
-        return [leader, *leader.children(recursive=True)]
-    return [process for process in psutil.process_iter() if _session_id(process.pid) == entry.pid]
+        family = [leader, *leader.children(recursive=True)]
+    return family + [one for one in psutil.process_iter() if _session_id(one.pid) == entry.pid and one not in family]
 
 
 def _session_id(pid: int) -> int | None:

