@@ -8,7 +8,6 @@ import hmac
 import json
 import re
 from collections.abc import Sequence
-from email.message import Message
 from itertools import accumulate
 from typing import Any, NamedTuple, Never
 
@@ -95,10 +94,10 @@ def dedupe_key(event_id: str, body: bytes) -> bytes:
 
 def _is_utf8_json(content_type: str) -> bool:
     """Tell whether a Content-Type is JSON's, whatever its parameters, unless they name another charset."""
-    parsed = Message()
-    parsed["Content-Type"] = content_type
-    charset = parsed.get_param("charset", "utf-8")
-    return parsed.get_content_type() == "application/json" and str(charset).lower() == "utf-8"
+    kind, *parameters = content_type.lower().split(";")
+    pairs = (parameter.partition("=") for parameter in parameters)
+    charsets = {value.strip(' "') for name, _, value in pairs if name.strip() == "charset"}
+    return kind.strip() == "application/json" and charsets <= {"utf-8"}
 
 
 def _only(headers: MultiMapping[str], name: str) -> str:
