@@ -65,7 +65,7 @@ class LandingZone:
                 "timeout": timedelta(seconds=60),
                 "connect_timeout": timedelta(seconds=5),
             },
-            retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=30)},
+            retry_config={"max_retries": 6, "retry_timeout": timedelta(seconds=30)},
         )
 
     def files(self, hour: datetime | None = None) -> Iterator[list[LandingFile]]:
