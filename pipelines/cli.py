@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipelines.status import Status
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-out = Console(highlight=False, soft_wrap=True)
+out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 DataDir = Annotated[Path, typer.Option(help="Where `up` keeps everything; used where the environment names no lake.")]
 DEFAULT_DATA_DIR = Path(".wpp-lake")
