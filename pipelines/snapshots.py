@@ -73,7 +73,7 @@ class SnapshotStore:
         """Put a file in one step: a reader sees the old one or the new one."""
         self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"Metadata": metadata})
 
-    def revision(self, day: date) -> int | None:
+    def revision(self, day: date) -> str | None:
         """Return the revision of the date's events in their snapshot, None without one."""
         try:
             head = self._client.head_object(Bucket=self.bucket, Key=snapshot_key(EVENTS, day))
@@ -81,7 +81,7 @@ class SnapshotStore:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004  not found
                 return None
             raise
-        return int(head["Metadata"].get("revision", -1))
+        return head["Metadata"].get("revision")
 
     def newest(self, table: str) -> str | None:
         """Return the newest date that the table has a snapshot of, as YYYY-MM-DD."""
@@ -105,7 +105,7 @@ def write_snapshots(settings: LakeSettings, store: SnapshotStore, day: date) -> 
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "state_at": moment[0].astimezone(UTC).isoformat(),
-            "revision": str(moment[1]),
+            "revision": moment[1] or "",
             "created_at": datetime.now(UTC).isoformat(),
         }
         for table in tables_of(day):

@@ -86,10 +86,10 @@ create table whatsapp_event_revisions (
     primary key (event_id, body_sha256)
 );
 
--- How often the events received on a UTC date have changed: a snapshot that holds the same revision is current.
+-- Which change of the events received on a UTC date was the last: a snapshot that holds the same revision is current.
 create table event_days (
     received_on date primary key,
-    revision    bigint not null
+    revision    uuid not null default uuidv7()
 );
 
 create table landing_files (

@@ -1,2 +1,2 @@
--- The UTC dates that have events, and how often each has changed.
-select received_on, revision from event_days order by received_on
+-- The UTC dates that have events, and the last change of each.
+select received_on, revision::text from event_days order by received_on
