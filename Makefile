@@ -8,7 +8,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow lint format lock bench clean
+.PHONY: help venv up demo dev test test-slow lint format lock bench bench-receiver clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -44,7 +44,7 @@ lint: venv ## Check style, types, imports, docstrings and Markdown
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet receiver pipelines devstack
-	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CHANGELOG.md docs
+	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CHANGELOG.md docs benchmarks
 
 format: venv ## Put the code into its format
 	$(BIN)/ruff check --fix
@@ -54,8 +54,10 @@ lock: venv ## Pin what pyproject.toml asks for, with hashes and without registry
 	uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --all-extras --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
 
-bench: venv ## Measure the receiver and the loader against ceilings of the same run
-	$(BIN)/python benchmarks/path.py $(ARGS)
+bench: bench-receiver ## Run every benchmark
+
+bench-receiver: venv ## Measure the receiver against ceilings of the same run (needs wrk; ARGS='--quick' or '--json')
+	$(BIN)/python benchmarks/receiver.py $(ARGS)
 
 clean: ## Remove what was built; data directories stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -11,6 +11,7 @@ import signal
 import sys
 from typing import NoReturn
 
+import uvloop
 from aiohttp import web
 from pydantic import ValidationError
 
@@ -103,7 +104,7 @@ def main() -> None:
     except ValidationError as error:
         sys.exit(f"receiver: bad settings: {complaints(error)}")
     try:
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     except OSError as error:
         sys.exit(f"receiver: cannot listen on {settings.receiver_host}:{settings.receiver_port}: {error.strerror}")
     _leave()

@@ -84,13 +84,18 @@ def encode_line(event_id: str, received_at: datetime, contract: Contract, signat
     body, which no JSON parser would give back, are kept in `raw`.
     """
     head = (
-        f'{{"event_id":"{event_id}","received_at":"{received_at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",'
+        f'{{"event_id":"{event_id}","received_at":"{_utc(received_at)}",'
         f'"contract":"{contract}","signature":"{signature}",'
     )
     if b"\n" in body or b"\r" in body or body != body.strip(b" \t"):
         head += f'"raw":"{base64.b64encode(body).decode()}",'
         body = body.translate(_NEWLINES_TO_SPACES)
     return b'%b"body":%b}\n' % (head.encode(), body)
+
+
+def _utc(moment: datetime) -> str:
+    """Return a moment in UTC with microseconds, as RFC 3339 has it; several times as fast as strftime."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def split_lines(content: bytes) -> list[bytes]:

@@ -4,6 +4,7 @@ Belongs here: names, defaults and bounds. Not: the clients that are made from th
 """
 
 import os
+from functools import cached_property
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, Json, NonNegativeFloat, PositiveInt, SecretStr, ValidationError
@@ -55,7 +56,7 @@ class ReceiverSettings(BaseSettings):
             raise ValueError("RECEIVER_QUEUE_BYTES must be at least RECEIVER_MAX_BODY_BYTES")
         return self
 
-    @property
+    @cached_property
     def secrets(self) -> tuple[bytes, ...]:
         """Every secret that verifies, the present one first, as the bytes that key the HMAC."""
         every = (self.whatsapp_webhook_secret, *self.whatsapp_webhook_previous_secrets)

@@ -31,7 +31,10 @@ class Metrics:
             "receiver_request_duration_seconds", "From a request's headers to its answer.", ["route"],
             buckets=SECONDS, registry=of,
         )  # fmt: skip
-        self.in_flight = Gauge("receiver_requests_in_flight", "Requests not yet answered.", registry=of)
+        self.open_requests = 0
+        in_flight = Gauge("receiver_requests_in_flight", "Requests not yet answered.", registry=of)
+        in_flight.set_function(lambda: self.open_requests)
+        self._answers: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self.request_bytes = Counter("receiver_request_bytes", "Bytes of the bodies read.", registry=of)
         self.unauthorised = Counter("receiver_unauthorised", "Requests answered 401.", ["reason"], registry=of)
         self.duplicates = Counter("receiver_duplicates", "Deliveries collapsed into one already landed.", registry=of)
@@ -44,6 +47,15 @@ class Metrics:
         self.file_events = Histogram("landing_file_events", "Events in a stored file.", buckets=EVENTS, registry=of)
         build = Gauge("receiver_build_info", "The running version.", ["version"], registry=of)
         build.labels(version("wpp-lake")).set(1)
+
+    def answered(self, route: str, contract: str, outcome: str, status: int, seconds: float) -> None:
+        """Count one answer. Its metrics are kept: finding them by their labels costs more than counting."""
+        key = (route, contract, outcome, status)
+        if key not in self._answers:
+            self._answers[key] = self.requests.labels(*key), self.seconds.labels(route)
+        requests, duration = self._answers[key]
+        requests.inc()
+        duration.observe(seconds)
 
     def text(self) -> bytes:
         """Return the exposition in Prometheus' text format."""

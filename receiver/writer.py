@@ -20,7 +20,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from receiver.landing import DIGEST, hour_prefix, new_key
+from receiver.landing import DIGEST, new_key
 from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
 
@@ -77,6 +77,11 @@ class _Line:
     received_at: datetime
     deadline: float
     durable: asyncio.Future[None]
+
+    @property
+    def hour(self) -> int:
+        """The UTC hour of receipt, counted from the epoch."""
+        return int(self.received_at.timestamp()) // 3600
 
     def settle(self, error: str | None) -> None:
         """Decide the future, unless its waiter has cancelled it: None means durable."""
@@ -149,8 +154,8 @@ class LandingWriter:
     def _next_batch(self) -> list[_Line]:
         """Take the waiting lines that fit one file: the oldest, and those after it in the same UTC hour."""
         batch = [self._waiting.popleft()]
-        size, hour = len(batch[0].data), _hour(batch[0])
-        while self._waiting and _hour(self._waiting[0]) == hour:
+        size, hour = len(batch[0].data), batch[0].hour
+        while self._waiting and self._waiting[0].hour == hour:
             size += len(self._waiting[0].data)
             if size > self._file_bytes:
                 break
@@ -208,10 +213,6 @@ class LandingWriter:
             return exists
         self._metrics.puts.labels("stored").inc()
         return True
-
-
-def _hour(line: _Line) -> str:
-    return hour_prefix(line.received_at)
 
 
 def _is_there_already(error: Exception) -> bool:

@@ -1,0 +1,1 @@
+"""Measurements against ceilings of the same run. Each script runs from the repository's root; nothing imports them."""
