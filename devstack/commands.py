@@ -47,12 +47,10 @@ def demo(
     once: Once = False,  # noqa: FBT002  a command line's flag
 ) -> None:
     """Start everything, send the sample of 300 signed requests through it, and show what became of them."""
-    from devstack import lifecycle  # noqa: PLC0415  other commands don't wait for it
-    from devstack.demo import SAMPLE_SECRET, show  # noqa: PLC0415  the same
+    from devstack import demo  # noqa: PLC0415  other commands don't wait for it
     from devstack.stack import Plan  # noqa: PLC0415  the same
 
-    plan = Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster, (SAMPLE_SECRET,))
-    _finish(lifecycle.up(plan, say, lambda running: show(running, say, once=once)))
+    _finish(demo.run(Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster), say, once=once))
 
 
 def say(line: str) -> None:

@@ -1,87 +1,147 @@
 """The demo: 300 signed requests through the whole stack, and what became of them.
 
-Belongs here: sending the sample, running `load` and `snapshot` on it, saying what came out. Not: starting the stack
-(lifecycle.py), sending and loading themselves (pipelines/), counting (findings.py).
+Belongs here: sending the sample, running `load` and `snapshot` on it, saying and checking what came out. Not: starting
+the stack (lifecycle.py), sending, loading and counting themselves (pipelines/).
 """
 
 import asyncio
+import io
 import json
-import signal
-import sys
+import os
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from datetime import date
+from functools import partial
 from pathlib import Path
 
-import aiohttp
-from rich.console import Console
-from rich.progress import Progress
+import psycopg
+import pyarrow.parquet as pq
 
 from devstack.errors import StackError
-from devstack.findings import look, notebook_line
-from devstack.lifecycle import Say
-from devstack.processes import dies_with_parent
-from devstack.stack import Stack
-from pipelines.replay import replay
+from devstack.lifecycle import Say, until_stopped, up
+from devstack.seaweed import REGION
+from devstack.stack import LAKE_DATABASE, SNAPSHOT_BUCKET, Plan, Stack
+from devstack.supervisor import spawn
+from pipelines.queries import query
+from pipelines.replay import replay_with_progress, requests
+from pipelines.settings import LakeSettings
+from pipelines.snapshots import EVENTS, snapshot_key
+from pipelines.status import Status, collect
 
 SAMPLE = Path(__file__).with_name("sample") / "requests.jsonl"
 SAMPLE_SECRET = "test-secret"  # noqa: S105  public: it signed the sample, and only the demo's receiver takes it
+PREVIOUS_SECRETS = "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS"
+STATE_TABLES = ("whatsapp_groups", "whatsapp_participants")
+Check = tuple[str, int, int]  # what was counted, how many there are, how many there should be
 
 
-async def show(stack: Stack, say: Say, *, once: bool) -> int | None:
-    """Send the sample through the stack and say what became of it.
+async def run(plan: Plan, say: Say, *, once: bool) -> int:
+    """Run the stack, and show what becomes of the sample, whose signatures it takes beside those of its own secrets.
 
-    With `once` return the exit code: 0 if the counts add up, else 1. Raises StackError if a step fails.
+    Return the exit code: with `once` 0 if the counts add up, else 1. Raises StackError if a step fails.
     """
-    answers = await asyncio.to_thread(_send, stack.environment["WPP_LAKE_RECEIVER_URL"])
+    previous = json.loads(os.environ.get(PREVIOUS_SECRETS) or "[]")
+    os.environ[PREVIOUS_SECRETS] = json.dumps([*previous, SAMPLE_SECRET])
+    return await up(plan, say, partial(_show, say=say, once=once))
+
+
+async def _show(stack: Stack, say: Say, *, once: bool) -> int:
+    say(f"wpp-lake send {SAMPLE}")
+    answers = await asyncio.to_thread(replay_with_progress, SAMPLE, stack.plan.receiver_url)
     for verb in ("load", "snapshot"):
         say(f"wpp-lake {verb}")
-        await _run(stack, verb)
-    findings = await asyncio.to_thread(look, stack, answers, _event_ids())
-    for line in findings.lines():
-        say(line)
-    say(f"In a notebook, while the stack is up:\n{notebook_line(stack, findings.newest_date)}")
+        await _run_verb(stack, verb)
+    adds_up = await asyncio.to_thread(_summarise, stack, answers, say)
     if stack.plan.dagster:
-        say(f"Dagster: {stack.environment['WPP_LAKE_DAGSTER_URL']}")
+        say(f"Dagster: {stack.plan.dagster_url}")
     if once:
-        return 1 if findings.discrepancies() else 0
+        return 0 if adds_up else 1
     say("Everything stays up until Ctrl-C.")
-    return None
+    return await until_stopped(stack)
 
 
-def _send(receiver_url: str) -> Counter[str]:
-    with Progress(console=Console(stderr=True)) as progress:
-        sending = progress.add_task("sending the sample", total=len(_lines()))
-        try:
-            return replay(SAMPLE, receiver_url, lambda _: progress.advance(sending))
-        except* (aiohttp.ClientError, TimeoutError) as errors:
-            raise StackError(f"the sample couldn't be sent: {errors.exceptions[0]}") from errors
-
-
-def _event_ids() -> list[str]:
-    """Return the sample's distinct event ids, as they are stored."""
-    return sorted({json.loads(line)["headers"]["X-Event-Id"].lower() for line in _lines()})
-
-
-def _lines() -> list[bytes]:
-    return SAMPLE.read_bytes().rstrip(b"\n").split(b"\n")
-
-
-async def _run(stack: Stack, verb: str) -> None:
+async def _run_verb(stack: Stack, verb: str) -> None:
     """Run a verb of `wpp-lake` on the stack, as a person would in a shell. Raises StackError if it fails."""
-    log = stack.plan.data_dir / "logs" / f"demo-{verb}.log"
-    with log.open("wb") as out:
-        process = await asyncio.create_subprocess_exec(
-            *(*dies_with_parent(signal.SIGTERM), sys.executable, "-m", "pipelines.cli", verb),
-            env=stack.python_environment,
-            cwd=stack.plan.data_dir,
-            stdout=out,
-            stderr=out,
-        )
+    child = stack.python(f"demo-{verb}", "pipelines.cli", verb)
+    process = await spawn(child)
     try:
         code = await process.wait()
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
-        await process.wait()
     if code != 0:
-        raise StackError(f"wpp-lake {verb} failed with exit code {code} (its log: {log})")
+        raise StackError(f"wpp-lake {verb} failed with exit code {code} (its log: {child.log})")
+
+
+def _summarise(stack: Stack, answers: Counter[str], say: Say) -> bool:
+    """Say what became of the sample, and whether answers, tables and snapshots have the same counts."""
+    ids = {request["headers"]["X-Event-Id"].lower() for request in requests(SAMPLE)}
+    by_type, days = _loaded(stack, ids)
+    status = _status(stack)
+    listed = ", ".join(f"{count} {answer}" for answer, count in sorted(answers.items()))
+    say(f"{'sent':<26} {answers.total()} ({listed}), {len(ids)} different events")
+    say(f"{'in ' + EVENTS:<26} {sum(by_type.values())} of them")
+    for name, count in by_type.items():
+        say(f"  {name:<24} {count}")
+    for name in (*STATE_TABLES, "quarantined"):
+        say(f"{name:<26} {status['counts'][name]}")
+    checks = [
+        ("requests acknowledged", answers["accepted"] + answers["duplicate"], answers.total()),
+        (f"of its events in {EVENTS}", sum(by_type.values()), len(ids)),
+        *_snapshots(stack, ids, days, status, say),
+    ]
+    wrong = [f"WRONG: {found} {what}, not {expected}" for what, found, expected in checks if found != expected]
+    for line in wrong or ["The counts add up."]:
+        say(line)
+    if days:
+        say(f"In a notebook, while the stack is up:\n{_notebook_line(stack, max(days))}")
+    return not wrong
+
+
+def _loaded(stack: Stack, ids: set[str]) -> tuple[dict[str, int], set[date]]:
+    """Return the sample's events in the table by type, and the dates whose snapshots have them."""
+    with psycopg.connect(stack.postgres.url(LAKE_DATABASE)) as connection:
+        rows = connection.execute(query("demo_events"), {"event_ids": list(ids)}).fetchall()
+    return {name: count for name, count, _ in rows}, {day for _, _, days in rows for day in days}
+
+
+def _status(stack: Stack) -> Status:
+    """Return what `wpp-lake status` says. Raises StackError if that is not all."""
+    os.environ.update(stack.environment)  # as a person does: eval "$(wpp-lake env)"
+    status = collect(LakeSettings.from_environment())
+    if status["errors"]:
+        raise StackError("; ".join(status["errors"]))
+    return status
+
+
+def _snapshots(stack: Stack, ids: set[str], days: set[date], status: Status, say: Say) -> Iterator[Check]:
+    """Say how many rows the snapshots have, and yield what of it the tables tell too."""
+    of_sample = 0
+    for day in sorted(days):
+        of_sample += len(ids.intersection(_column(stack, EVENTS, day, "event_id", say)))
+    yield "of its events in snapshots", of_sample, len(ids)
+    for table in STATE_TABLES:
+        newest = date.fromisoformat(str(status["snapshots"][table]))
+        yield f"rows in the snapshot of {table}", len(_column(stack, table, newest, "id", say)), status["counts"][table]
+
+
+def _column(stack: Stack, table: str, day: date, name: str, say: Say) -> list[object]:
+    """Return a column of a snapshot, and say how long it is."""
+    key = snapshot_key(table, day)
+    with closing(stack.seaweed.client()) as client:
+        file = client.get_object(Bucket=SNAPSHOT_BUCKET, Key=key)["Body"].read()
+    values: list[object] = pq.read_table(io.BytesIO(file), columns=[name]).column(name).to_pylist()
+    say(f"s3://{SNAPSHOT_BUCKET}/{key}: {len(values)} rows")
+    return values
+
+
+def _notebook_line(stack: Stack, day: date) -> str:
+    """Return one line of Python that reads a date's events, wherever it is pasted."""
+    file = f"{SNAPSHOT_BUCKET}/{snapshot_key(EVENTS, day)}"
+    store = f'endpoint_override="{stack.seaweed.endpoint}", region="{REGION}"'
+    keys = f'access_key="{stack.seaweed.access_key}", secret_key="{stack.seaweed.secret_key}"'
+    return (
+        "import pandas, pyarrow.fs; "
+        f'pandas.read_parquet("{file}", partitioning=None, filesystem=pyarrow.fs.S3FileSystem({store}, {keys}))'
+    )

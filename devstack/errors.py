@@ -10,7 +10,3 @@ class StackError(RuntimeError):
 
 class NotReadyError(StackError):
     """A server didn't answer in time. The message says which one, and what it answered last."""
-
-
-class StoppedError(StackError):
-    """A wait ended because the whole stack is asked to stop."""

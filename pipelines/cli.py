@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import track
 
 from pipelines import environment
 from pipelines.settings import LakeSettings
@@ -67,12 +66,10 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 @app.command()
 def send(file: Path, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Replay the signed requests of FILE at the receiver; exit 1 unless every one was acknowledged."""
-    from pipelines.replay import replay, requests
+    from pipelines.replay import replay_with_progress
 
     with failing_in_one_line():
-        ticks = iter(track(range(sum(1 for _ in requests(file))), "sending", console=Console(stderr=True)))
-        answers = replay(file, _settings(data_dir).wpp_lake_receiver_url, lambda _: next(ticks, None))
-        list(ticks)
+        answers = replay_with_progress(file, _settings(data_dir).wpp_lake_receiver_url)
     out.print(f"sent {answers.total()}: " + ", ".join(f"{count} {answer}" for answer, count in answers.items()))
     if set(answers) - {"accepted", "duplicate"}:
         raise typer.Exit(1)

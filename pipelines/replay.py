@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from rich.console import Console
+from rich.progress import Progress
 
 CONCURRENCY = 8
 TIMEOUT = aiohttp.ClientTimeout(total=15)  # what the collector allows
@@ -43,6 +45,13 @@ def replay(path: Path, receiver_url: str, on_answer: Callable[[int], object] = l
         return asyncio.run(_replay(path, receiver_url, on_answer))
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
+
+
+def replay_with_progress(path: Path, receiver_url: str) -> Counter[str]:
+    """Replay as above, with a progress bar on stderr."""
+    with Progress(console=Console(stderr=True)) as progress:
+        sending = progress.add_task(f"sending {path.name}", total=sum(1 for _ in requests(path)))
+        return replay(path, receiver_url, lambda _: progress.advance(sending))
 
 
 async def _replay(path: Path, receiver_url: str, on_answer: Callable[[int], object]) -> Counter[str]:
