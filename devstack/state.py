@@ -57,7 +57,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def write_environment(file: Path, values: Mapping[str, str]) -> None:
     """Write KEY=value lines, the values as they are. Raises StackError for a value of several lines."""
-    broken = [key for key, value in values.items() if len(value.splitlines()) > 1]
+    broken = [key for key, value in values.items() if "\n" in value or "\r" in value]
     if broken:
         raise StackError(f"{', '.join(broken)} must be one line")
     write_private(file, "".join(f"{key}={value}\n" for key, value in values.items()))
@@ -67,8 +67,8 @@ def write_private(file: Path, text: str) -> None:
     """Replace a file that only its owner may read, in one step."""
     unfinished = file.with_name(f"{file.name}.new")
     unfinished.touch(mode=0o600)
-    with unfinished.open("w") as out:
-        out.write(text)
+    with unfinished.open("wb") as out:
+        out.write(os.fsencode(text))
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(file)

@@ -14,7 +14,7 @@ class NoStackError(Exception):
 def read(data_dir: Path) -> dict[str, str]:
     """Return `<data_dir>/env`. Raises NoStackError."""
     try:
-        lines = (data_dir / "env").read_text().splitlines()
+        lines = os.fsdecode((data_dir / "env").read_bytes()).split("\n")
     except OSError:
         raise NoStackError(
             f"no lake found: DATABASE_URL isn't set and {data_dir / 'env'} isn't there (has `wpp-lake up` run?)"

@@ -182,15 +182,16 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
     """Return what one body shows: the parsed, storable JSON object that the collector signed, of either contract."""
     kind, payload = event.get("type"), event.get("payload")
     rule = _rule(kind, payload)
-    author, agrees = _author(event.get("participant_jid"), _author_shown(rule, payload))
+    shown = _author_shown(rule, payload)
+    author, agrees = _author(event.get("participant_jid"), shown)
     metadata = rule is _GROUP_METADATA
     return Extracted(
         group_jid=_first_group(event, payload),
         author=author,
-        push_name=_name(payload, rule.name) if author and agrees else None,
+        push_name=_name(payload, rule.name) if author and agrees and not _is_stub(payload, MEMBERSHIP_STUBS) else None,
         occurred_at=point_in_time(event.get("occurred_at")) or _first_time(payload, rule.time),
-        members=tuple(shown for shown in rule.people(payload) if shown),
-        pairs=tuple(_metadata_pairs(payload)) if metadata else (),
+        members=tuple(person for person in rule.people(payload) if person),
+        pairs=tuple(_pairs(payload, None if agrees else shown, metadata=metadata)),
         subject=_name(payload, rule.subject),
         is_full_metadata=metadata and isinstance(at(payload, "participants"), list),
         undecrypted=rule is _MESSAGE and _is_stub(payload, UNDECRYPTED_STUBS),
@@ -248,10 +249,10 @@ def _name(payload: JSON, path: str | None) -> str | None:
     return name[:MAX_NAME] if isinstance(name, str) and name.strip() else None
 
 
-def _metadata_pairs(payload: JSON) -> Iterator[Person]:
-    """Read the roles of a group's metadata that show both addresses of their person."""
-    for fields in METADATA_PAIRS:
-        shown = person(*(at(payload, field) for field in fields))
+def _pairs(payload: JSON, other_author: Person | None, *, metadata: bool) -> Iterator[Person]:
+    """Yield who else is shown with both addresses: an author that the envelope overrules, roles in metadata."""
+    roles = [person(*(at(payload, field) for field in fields)) for fields in METADATA_PAIRS] if metadata else []
+    for shown in (other_author, *roles):
         if shown and shown.lid and shown.phone:
             yield shown
 

@@ -25,7 +25,7 @@ BATCH_BYTES = 32 << 20
 BATCH_FILES = 2_000
 FETCHERS = 8
 
-_KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/]+\.jsonl")
+_KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/]+\.jsonl", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ class LandingZone:
         prefix = PREFIX if hour is None else hour_prefix(hour)
         for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
             yield [
-                LandingFile(meta["path"], _hour(match), meta["size"], meta["e_tag"])
+                LandingFile(meta["path"], hour, meta["size"], meta["e_tag"])
                 for meta in page
-                if (match := _KEY.fullmatch(meta["path"]))
+                if (hour := _hour(meta["path"]))
             ]
 
     def fetch(self, files: Iterable[LandingFile]) -> Iterator[list[FetchedFile]]:
@@ -106,5 +106,10 @@ def _batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
         yield batch
 
 
-def _hour(key: re.Match[str]) -> datetime:
-    return datetime.strptime(f"{key[1]} {key[2]}", "%Y-%m-%d %H").replace(tzinfo=UTC)
+def _hour(key: str) -> datetime | None:
+    """Return the UTC hour of a landing file's key, None for what is no such key."""
+    match = _KEY.fullmatch(key)
+    try:
+        return datetime.strptime(f"{match[1]} {match[2]}", "%Y-%m-%d %H").replace(tzinfo=UTC) if match else None
+    except ValueError:
+        return None

@@ -17,6 +17,7 @@ from pipelines.extraction import Extracted, extract
 from receiver.landing import LandingLineError, decode_line, storable
 
 MAX_TYPE = 100  # characters
+LONGEST_INTEGER = 20  # digits, of 64 bits with a sign
 
 
 class UnloadableError(Exception):
@@ -91,11 +92,16 @@ def _parse(text: bytes) -> dict[str, Any]:
 def _parse_carefully(text: bytes) -> Any:
     """Parse what orjson refuses and jsonb may well store: numbers past a double."""
     try:
-        return json.loads(text.decode(), parse_int=float, parse_constant=_refuse)
+        return json.loads(text.decode(), parse_int=_integer, parse_constant=_refuse)
     except UnicodeDecodeError:
         raise UnloadableError("bad_utf8", "the body is not UTF-8") from None
     except (ValueError, RecursionError):
         raise UnloadableError("bad_json", "the body is not JSON that can be read") from None
+
+
+def _integer(digits: str) -> float:
+    """Read an integer, one that no rule asks for (Python reads at most some thousand digits) as a double."""
+    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
 
 
 def _refuse(_constant: str) -> NoReturn:

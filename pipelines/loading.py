@@ -76,6 +76,8 @@ class Batch:
                 self.loadable.append(StagedLine(file.key, number, read_line(line), line))
             except UnloadableError as error:
                 self._put_aside(file.key, number, error.reason, error.detail, line)
+            except Exception as error:  # noqa: BLE001  no line may stop the others, whatever it is that nobody thought of
+                self._put_aside(file.key, number, "unforeseen", type(error).__name__, line)
 
     def refuse(self, refused: dict[StagedLine, str]) -> None:
         """Put aside the lines that Postgres refused."""

@@ -110,7 +110,9 @@ def _works(action: Callable[[], object]) -> bool:
 def _counts(settings: LakeSettings) -> dict[str, int]:
     """Count what is landed and loaded; files that the ledger doesn't know are read to count their lines."""
     zone = LandingZone(settings)
-    with psycopg.connect(settings.conninfo, autocommit=True) as conn:
+    with psycopg.connect(settings.conninfo) as conn:
+        # One moment for the counts and for what the ledger knows, so that each listed file counts once.
+        conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         row: dict[str, Any] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
         waiting = list(pending(conn, zone))
     waiting_lines = sum(len(split_lines(each.content)) for batch in zone.fetch(waiting) for each in batch)

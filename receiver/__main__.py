@@ -7,6 +7,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from typing import NoReturn
@@ -103,6 +104,8 @@ def main() -> None:
         settings = ReceiverSettings()
     except ValidationError as error:
         sys.exit(f"receiver: bad settings: {complaints(error)}")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file, and the usual limit 1,024
     try:
         uvloop.run(serve(settings))
     except OSError as error:

@@ -4,7 +4,6 @@ Belongs here: what a landing file is called and what one of its lines holds. Not
 """
 
 import base64
-import binascii
 import hmac
 import re
 from datetime import UTC, datetime
@@ -52,7 +51,7 @@ class LandedEvent(msgspec.Struct, frozen=True):
             return bytes(self.body)
         try:
             return base64.b64decode(self.raw, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise LandingLineError("raw is not base64") from error
 
 
@@ -123,6 +122,10 @@ def decode_line(line: bytes) -> LandedEvent:
         event = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LandingLineError(_QUOTED.sub("a value", str(error))) from error
+    try:
+        event.received_at.astimezone(UTC)
+    except OverflowError:
+        raise LandingLineError("received_at is no time in UTC") from None
     if event.received_at.tzinfo is None:
         raise LandingLineError("received_at has no offset")
     if text is line:

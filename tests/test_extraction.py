@@ -119,6 +119,7 @@ def test_the_first_contracts_participant_wins_and_the_payload_adds_its_other_add
     disagreeing = shown(event(message(participant(2), pushName="Bia"), participant_jid=stated))
     assert (agreeing.author, agreeing.push_name) == (participant(1), "Ana")
     assert (disagreeing.author, disagreeing.push_name) == (participant(1, lid=False), None)
+    assert (agreeing.pairs, disagreeing.pairs) == ((), (participant(2),))
 
 
 def test_in_a_direct_chat_the_other_side_is_the_author_of_what_we_did_not_send() -> None:

@@ -1,6 +1,7 @@
 """One landed line: the row that it becomes, or why it can't."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from factories import RECEIVED, event, event_id, line, message, participant
@@ -28,6 +29,12 @@ def test_keys_may_come_in_any_order_and_spacing() -> None:
 def test_the_payload_keeps_every_digit() -> None:
     body = b'{"type":"x","chat_jid":null,"payload":{"n":12345678901234567890123.4500,"e":1e400}}'
     assert read_line(line(body)).payload == '{"n":12345678901234567890123.4500,"e":1e400}'
+
+
+def test_a_number_past_a_double_leaves_the_others_as_they_are() -> None:
+    time = b'{"low":-835234126,"high":409}'
+    body = b'{"type":"messages.reaction","payload":{"x":1e400,"reaction":{"senderTimestampMs":' + time + b"}}}"
+    assert read_line(line(body)).shown.occurred_at == datetime(2025, 10, 10, 13, 2, 37, 234000, tzinfo=UTC)
 
 
 def test_a_null_payload_is_one() -> None:
@@ -74,6 +81,8 @@ def body_of(text: bytes) -> bytes:
         (line(event()).replace(b'+00:00"', b'"').replace(b"123456Z", b"123456"), "bad_line"),
         (line(event()).replace(event_id().encode(), b"not-a-uuid"), "bad_event_id"),
         (line(event()).replace(b'"body"', b'"raw":"?","body"'), "bad_line"),
+        (line(event()).replace(b'"body"', '"raw":"é","body"'.encode()), "bad_line"),
+        (line(event()).replace(b"2026-05-21T04:14:02.123456Z", b"0001-01-01T00:00:00+23:59"), "bad_line"),
         (body_of(b"[1]"), "bad_envelope"),
         (body_of(b'{"payload":1}'), "bad_envelope"),
         (body_of(b'{"type":1,"payload":1}'), "bad_envelope"),

@@ -71,8 +71,10 @@ def test_what_jsonb_refuses_is_put_aside(lake: Lake, number: bytes, sqlstate: st
 
 def test_an_empty_file_and_foreign_objects_are_no_trouble(lake: Lake) -> None:
     lake.land()
-    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key="whatsapp/readme.txt", Body=b"not a landing file")
+    for key in ("readme.txt", "date=2026-02-30/hour=04/x.jsonl", "date=2026-05-21/hour=24/x.jsonl"):
+        lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=f"whatsapp/{key}", Body=b"not a landing file")
     assert lake.load() == LoadCounts(files=1)
+    assert len([file for page in lake.zone.files() for file in page]) == 1
 
 
 def test_only_a_newline_ends_a_line(lake: Lake) -> None:
