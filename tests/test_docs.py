@@ -67,6 +67,12 @@ def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
     assert missing == []
 
 
+def test_the_readme_has_every_module_and_no_other() -> None:
+    tree = (ROOT / "README.md").read_text().split("```text")[2].split("```")[0]
+    modules = {path.name for package in ("receiver", "pipelines") for path in (ROOT / package).glob("*.py")}
+    assert set(re.findall(r"\b\w+\.py\b", tree)) == modules - {"__init__.py"}
+
+
 def test_the_privacy_decision_has_its_review_date_and_owner() -> None:
     paragraphs = (ROOT / "docs/adr/0001-data-lake-approach.md").read_text().split("\n\n")
     [liability] = [text for text in paragraphs if "2027-02-28" in text]
