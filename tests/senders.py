@@ -227,7 +227,7 @@ def crowd(port: int, *, idle: int = 0, slow: int = 0) -> Iterator[Crowd]:
     The slow ones send their headers or their body a byte a second.
     """
     delivery, found = headers_alone(1000), Crowd(port)
-    head = delivery.removesuffix(b"\r\n\r\n")
+    head = delivery.removesuffix(b"\r\n") + b"X-Slow: "
     manners = [(b"", b"")] * idle + [(head, b"x"), (delivery, b"x")] * (slow // 2)
     with in_background(partial(found.gather, manners)):
         wait_for(lambda: found.present == len(manners), "the crowd")
