@@ -14,7 +14,8 @@ import obstore
 from obstore.store import S3Store
 
 from benchmarks.wrk import BODY_BYTES
-from receiver.landing import PREFIX, decode_line, split_lines
+from pipelines.landed import decode_line, split_lines
+from receiver.landing import PREFIX
 from receiver.settings import ReceiverSettings
 from receiver.writer import open_store
 

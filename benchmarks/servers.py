@@ -34,7 +34,6 @@ from starlette.responses import Response
 import receiver.app
 from benchmarks.wrk import PATH
 from receiver.__main__ import BACKLOG, GC_THRESHOLD, KEEPALIVE_SECONDS, main
-from receiver.app import Budget
 from receiver.contract import Refusal, check_envelope, check_media, verify
 from receiver.dedupe import Dedupe
 from receiver.landing import encode_line, new_key
@@ -109,17 +108,10 @@ class ObjectPerEvent(LandingWriter):
 
 def object_per_event() -> None:
     """Be the receiver with one boto3 PUT an event."""
-    settings = ReceiverSettings()
-    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     client = boto3.client(
-        "s3",
-        endpoint_url=settings.aws_endpoint_url_s3,
-        aws_access_key_id=key.get_secret_value() if key else None,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
-        region_name=settings.aws_region,
-        config=Config(max_pool_connections=PUT_THREADS, retries={"total_max_attempts": 1}, proxies={}),
+        "s3", config=Config(max_pool_connections=PUT_THREADS, retries={"total_max_attempts": 1}, proxies={})
     )
-    writer = partial(ObjectPerEvent, client, settings.landing_bucket)
+    writer = partial(ObjectPerEvent, client, ReceiverSettings().landing_bucket)
     with patch.object(receiver.app, "LandingWriter", writer):
         main()
 
@@ -166,7 +158,7 @@ class _FastAPIEdge:
     def __init__(self, settings: ReceiverSettings, metrics: Metrics) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._budget = Budget(settings.receiver_queue_bytes, metrics)
+        self._free = settings.receiver_queue_bytes
         self._dedupe = Dedupe(settings.receiver_dedupe_seconds, settings.receiver_dedupe_entries, time.monotonic)
         self._writer: LandingWriter
 
@@ -186,10 +178,10 @@ class _FastAPIEdge:
         try:
             status, content = 202, await self._receive(request)
         except Refusal as refusal:
-            status, content = refusal.status, {"status": "refused", "error": refusal.error}
+            status, content = refusal.status, {"status": "refused", "error": str(refusal)}
         except Unavailable as unavailable:
             status, content = 503, {"status": "unavailable", "error": str(unavailable)}
-        self._metrics.answered(PATH, "current", content["status"], status, time.perf_counter() - began)
+        self._metrics.answered((PATH, "current", content["status"], status), time.perf_counter() - began)
         return Response(orjson.dumps(content), status, media_type="application/json")
 
     async def _receive(self, request: Request) -> dict[str, str]:
@@ -198,11 +190,13 @@ class _FastAPIEdge:
         if self._writer.silent:
             raise Unavailable("the landing store is silent")
         size = int(headers["Content-Length"])
-        self._budget.reserve(size)
+        if size > self._free:
+            raise Unavailable("the queue is full")
+        self._free -= size
         try:
             return await self._land(headers, await request.body())
         finally:
-            self._budget.release(size)
+            self._free += size
 
     async def _land(self, headers: CIMultiDict[str], body: bytes) -> dict[str, str]:
         self._metrics.request_bytes.inc(len(body))

@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from pipelines.extraction import Extracted, extract
-from receiver.landing import LandingLineError, decode_line, storable
+from pipelines.landed import LandingLineError, decode_line, storable
 
 MAX_TYPE = 100  # characters
 LONGEST_INTEGER = 20  # digits, of 64 bits with a sign

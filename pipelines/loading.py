@@ -14,11 +14,11 @@ from typing import Any, Self
 import psycopg
 from psycopg import errors
 
+from pipelines.landed import split_lines
 from pipelines.landing_zone import FetchedFile, LandingFile, LandingZone
 from pipelines.lines import Row, UnloadableError, read_line
 from pipelines.observations import Observations
 from pipelines.queries import load_steps, query
-from receiver.landing import split_lines
 
 LOAD_LOCK = 7_077_061  # any number that nothing else in the database locks
 

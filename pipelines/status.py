@@ -16,13 +16,13 @@ import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 
+from pipelines.landed import split_lines
 from pipelines.landing_zone import LandingZone
 from pipelines.loading import pending
 from pipelines.queries import query
 from pipelines.schemas import SCHEMAS
 from pipelines.settings import LakeSettings
 from pipelines.snapshots import SnapshotStore
-from receiver.landing import split_lines
 
 # What the clients of the database, of the object store and of HTTP raise when the other side isn't there.
 UNREACHABLE = (OSError, psycopg.Error, obstore.exceptions.BaseError, BotoCoreError, ClientError)

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from pipelines.landed import LandedEvent, LandingLineError, decode_line, split_lines
 from pipelines.landing_zone import FetchedFile, LandingZone
-from receiver.landing import LandedEvent, LandingLineError, decode_line, hour_prefix, signature, split_lines
+from receiver.landing import hour_prefix, signature
 
 
 class NoSecretError(Exception):

@@ -1,4 +1,4 @@
-"""`python -m receiver`: the process around the app.
+"""`python -m receiver`: the process around the edge.
 
 Belongs here: reading the settings, logging, the HTTP server's own limits, signals and exit codes. Not: routes.
 """
@@ -10,15 +10,15 @@ import os
 import resource
 import signal
 import sys
-from typing import NoReturn
 
 import uvloop
 from aiohttp import web
 from pydantic import ValidationError
 
-from receiver.app import answer, build_app
+from receiver.app import Edge, answer
 from receiver.settings import ReceiverSettings, complaints
 from receiver.telemetry import configure_logging
+from receiver.writer import open_store
 
 KEEPALIVE_SECONDS = 7  # runs from the start of a connection too: aiohttp's only limit on slow headers
 LINGERING_SECONDS = 1
@@ -56,50 +56,40 @@ class _Server(web.Server):
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
-class _Runner(web.AppRunner):
-    """A runner of such a server."""
-
-    async def _make_server(self) -> web.Server:
-        usual = await super()._make_server()
-        return _Server(usual.request_handler, request_factory=usual.request_factory, **self._kwargs)
-
-
 async def serve(settings: ReceiverSettings) -> None:
     """Run until SIGTERM or SIGINT, then answer what has been received. Raises OSError when the port is taken."""
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    runner = _Runner(
-        build_app(settings),
+    edge = Edge(settings, open_store(settings))
+    server = _Server(
+        edge.respond,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEPALIVE_SECONDS,
         lingering_time=LINGERING_SECONDS,
-        shutdown_timeout=SHUTDOWN_SECONDS,
     )
+    runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
+    await runner.setup()
     try:
-        await runner.setup()
-        await _listen(runner, settings)
+        host, port = settings.receiver_host, settings.receiver_port
+        await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=settings.receiver_reuse_port or None).start()
+        gc.collect()
+        gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
+        gc.set_threshold(GC_THRESHOLD)
+        _log.info("listening on http://%s:%d", *runner.addresses[0][:2])
         await stop.wait()
         _log.info("stopping: finishing what is in flight")
     finally:
         await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, settings: ReceiverSettings) -> None:
-    """Open the port, and say so."""
-    host, port = settings.receiver_host, settings.receiver_port
-    site = web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=settings.receiver_reuse_port or None)
-    await site.start()
-    gc.collect()
-    gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
-    gc.set_threshold(GC_THRESHOLD)
-    _log.info("listening on http://%s:%d", *runner.addresses[0][:2])
+        await edge.writer.close()
 
 
 def main() -> None:
     """Run the receiver. Exits with 1 and one line on stderr when it cannot start."""
     configure_logging()
+    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
+        del os.environ[name]  # the store's client reads them itself, and would take empty for a value
     try:
         settings = ReceiverSettings()
     except ValidationError as error:
@@ -110,17 +100,9 @@ def main() -> None:
         uvloop.run(serve(settings))
     except OSError as error:
         sys.exit(f"receiver: cannot listen on {settings.receiver_host}:{settings.receiver_port}: {error.strerror}")
-    _leave()
-
-
-def _leave() -> NoReturn:
-    """Exit with 0 without taking the interpreter down.
-
-    The store's client has threads of its own; one that lets go of its last Python object while the interpreter is
-    being finalized aborts the process (SIGABRT), after everything is durable and answered.
-    """
+    # The store's client has threads of its own; one that lets go of its last Python object while the interpreter is
+    # being finalized aborts the process (SIGABRT), after everything is durable and answered: so it isn't finalized.
     logging.shutdown()
-    sys.stderr.flush()
     os._exit(0)
 
 

@@ -1,15 +1,13 @@
 """Landing an event once: deliveries already acknowledged, and those still in flight.
 
-Belongs here: the memory of what this process landed lately. Not: what makes two deliveries the same (contract), nor
-how one lands (writer). It is a convenience for an impatient sender: what it forgets is landed again, and harmless.
+Belongs here: the memory of what this process landed lately. Not: how a delivery lands (writer). It is a convenience
+for an impatient sender: what it forgets is landed again, and harmless.
 """
 
 import asyncio
+import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
-from functools import partial
-
-from receiver.contract import dedupe_key
 
 
 class Dedupe:
@@ -25,34 +23,30 @@ class Dedupe:
     async def land_once(self, event_id: str, body: bytes, land: Callable[[], asyncio.Future[None]]) -> bool:
         """Return once the event is durable: True when `land` was called for it, False for a duplicate.
 
-        A twin of a delivery in flight shares its outcome. Raises what the landing raised.
+        The same event has the same id, in either case, and the same body. A twin of a delivery in flight shares its
+        outcome. Raises what the landing raised.
         """
-        key = dedupe_key(event_id, body)
-        self._forget_old()
-        if key in self._acknowledged:
+        key = hashlib.sha256(event_id.lower().encode() + body).digest()
+        if self._acknowledged.get(key, 0) > self._clock():
             return False
-        twin = self._in_flight.get(key)
-        landing = twin or self._start(key, land)
-        await asyncio.shield(landing)  # whoever waits may be cancelled; the landing and the others may not
-        return twin is None
-
-    def _start(self, key: bytes, land: Callable[[], asyncio.Future[None]]) -> asyncio.Future[None]:
+        if key in self._in_flight:
+            await asyncio.shield(self._in_flight[key])
+            return False
         landing = self._in_flight[key] = land()
-        landing.add_done_callback(partial(self._settle, key))
-        return landing
+        try:
+            await landing  # unshielded: aiohttp cancels whoever waits only when the process ends
+        finally:
+            del self._in_flight[key]
+        self._remember(key)
+        return True
 
-    def _settle(self, key: bytes, landing: asyncio.Future[None]) -> None:
-        """Remember a landing that succeeded; forget one that didn't, so that the event can come again."""
-        del self._in_flight[key]
-        if not landing.cancelled() and landing.exception() is None:
-            self._acknowledged[key] = self._clock() + self._seconds
-            self._forget_old()
-
-    def _forget_old(self) -> None:
-        """Drop what is out of the window, and the oldest while there are too many."""
+    def _remember(self, key: bytes) -> None:
+        """Note what is durable now; drop what is out of the window, and the oldest while there are too many."""
         now = self._clock()
+        self._acknowledged[key] = now + self._seconds
+        self._acknowledged.move_to_end(key)
         while self._acknowledged:
-            key, forgotten = next(iter(self._acknowledged.items()))
-            if forgotten > now and len(self._acknowledged) <= self._entries:
+            oldest = next(iter(self._acknowledged.values()))
+            if oldest > now and len(self._acknowledged) <= self._entries:
                 return
-            del self._acknowledged[key]
+            self._acknowledged.popitem(last=False)

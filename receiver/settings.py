@@ -34,15 +34,11 @@ class ReceiverSettings(BaseSettings):
     whatsapp_webhook_secret: Secret
     whatsapp_webhook_previous_secrets: Json[tuple[Secret, ...]] = Field(default=())
     landing_bucket: str = "wpp-landing"
-    aws_endpoint_url_s3: str | None = None
-    aws_access_key_id: SecretStr | None = None
-    aws_secret_access_key: SecretStr | None = None
-    aws_region: str = "us-east-1"
     receiver_host: str = "127.0.0.1"
     receiver_port: int = Field(default=8080, ge=0, le=65535)
     receiver_max_body_bytes: PositiveInt = 8_388_608
     receiver_queue_bytes: PositiveInt = 67_108_864
-    receiver_puts_in_flight: PositiveInt = 2
+    receiver_puts_in_flight: PositiveInt = 4
     receiver_dedupe_seconds: NonNegativeFloat = 60
     receiver_dedupe_entries: PositiveInt = 200_000
     receiver_reuse_port: bool = False
@@ -50,8 +46,6 @@ class ReceiverSettings(BaseSettings):
     @validates_together(mode="after")
     def _whole(self) -> Self:
         """Check what no field can know alone."""
-        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
-            raise ValueError("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set both or neither")
         if self.receiver_queue_bytes < self.receiver_max_body_bytes:
             raise ValueError("RECEIVER_QUEUE_BYTES must be at least RECEIVER_MAX_BODY_BYTES")
         return self

@@ -31,9 +31,7 @@ class Metrics:
             "receiver_request_duration_seconds", "From a request's headers to its answer.", ["route"],
             buckets=SECONDS, registry=of,
         )  # fmt: skip
-        self.open_requests = 0
-        in_flight = Gauge("receiver_requests_in_flight", "Requests not yet answered.", registry=of)
-        in_flight.set_function(lambda: self.open_requests)
+        self.in_flight = Gauge("receiver_requests_in_flight", "Requests not yet answered.", registry=of)
         self._answers: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self.request_bytes = Counter("receiver_request_bytes", "Bytes of the bodies read.", registry=of)
         self.unauthorised = Counter("receiver_unauthorised", "Requests answered 401.", ["reason"], registry=of)
@@ -48,12 +46,11 @@ class Metrics:
         build = Gauge("receiver_build_info", "The running version.", ["version"], registry=of)
         build.labels(version("wpp-lake")).set(1)
 
-    def answered(self, route: str, contract: str, outcome: str, status: int, seconds: float) -> None:
+    def answered(self, labels: tuple[str, str, str, int], seconds: float) -> None:
         """Count one answer. Its metrics are kept: finding them by their labels costs more than counting."""
-        key = (route, contract, outcome, status)
-        if key not in self._answers:
-            self._answers[key] = self.requests.labels(*key), self.seconds.labels(route)
-        requests, duration = self._answers[key]
+        if labels not in self._answers:
+            self._answers[labels] = self.requests.labels(*labels), self.seconds.labels(labels[0])
+        requests, duration = self._answers[labels]
         requests.inc()
         duration.observe(seconds)
 

@@ -1,9 +1,11 @@
 """Making lines durable: landing files put into the object store by adaptive group commit.
 
-Belongs here: batching, the PUT, its retries and its deadline. Not: what a line holds (landing), who sent it (app).
+Belongs here: batching, the PUT, its retries and its deadline, whether the store takes any. Not: what a line holds
+(landing), who sent it (app).
 
-While all slots are busy, arriving lines gather; a freed slot takes all of them as one file. So a lone event waits for
-nothing, and under load the files grow by themselves: there is no timer to choose.
+While a file is being put, arriving lines gather; when it is stored, the next file takes all of them. So a lone event
+waits for nothing, and under load the files grow by themselves. A file that takes long isn't waited for: another one
+starts beside it.
 """
 
 import asyncio
@@ -11,10 +13,10 @@ import hashlib
 import logging
 import math
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from itertools import islice
-from typing import TYPE_CHECKING
+from itertools import chain, islice, repeat
+from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -25,12 +27,14 @@ from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
 
 if TYPE_CHECKING:
-    from obstore import Attributes
-    from obstore.store import ClientConfig, S3Config  # exist in the stubs alone
+    from obstore import Attributes  # exists in the stubs alone
 
 PROBE_KEY = ".readyz"
+READY_SECONDS = 5.0
+NOT_READY_SECONDS = 0.5
 DEADLINE_SECONDS = 10.0
 FILE_BYTES = 32 * 1024 * 1024
+SLOW_SECONDS = 0.1  # a file that takes longer lets the next one start
 ATTEMPT_SECONDS = 2.0
 ATTEMPT_BYTES_PER_SECOND = 8 * 1024 * 1024  # a file of this size gets a second more
 PAUSE_SECONDS = (0.1, 0.2, 0.4, 0.8)  # after the first failed attempts; then the last of them
@@ -41,36 +45,52 @@ _log = logging.getLogger(__name__)
 class Unavailable(Exception):  # noqa: N818  (the answer's own word for it)
     """The line isn't known to be durable: the sender has to deliver it again."""
 
+    status = 503
     event_id: str | None = None
 
 
 def open_store(settings: ReceiverSettings) -> S3Store:
-    """Return a client of the landing bucket that never retries by itself: the writer knows when that is right."""
-    endpoint = settings.aws_endpoint_url_s3
-    config: S3Config = {"region": settings.aws_region, "virtual_hosted_style_request": False}
-    if endpoint is not None:
-        config["endpoint"] = endpoint
-    if settings.aws_access_key_id is not None and settings.aws_secret_access_key is not None:
-        config["access_key_id"] = settings.aws_access_key_id.get_secret_value()
-        config["secret_access_key"] = settings.aws_secret_access_key.get_secret_value()
-    client: ClientConfig = {
-        "allow_http": endpoint is not None and endpoint.startswith("http://"),
-        "timeout": timedelta(seconds=DEADLINE_SECONDS),
-    }
-    return S3Store(settings.landing_bucket, config=config, client_options=client, retry_config={"max_retries": 0})
+    """Return a client of the landing bucket, which takes endpoint, region and credentials from the AWS_* variables.
+
+    It never retries by itself: the writer knows when that is right.
+    """
+    return S3Store(
+        settings.landing_bucket,
+        client_options={"allow_http": True, "timeout": timedelta(seconds=DEADLINE_SECONDS)},
+        retry_config={"max_retries": 0},
+    )
 
 
-async def probe(store: S3Store) -> None:
-    """Write the probe's object, which no reader looks at. Raises Unavailable when the bucket doesn't take it."""
-    try:
-        async with asyncio.timeout(ATTEMPT_SECONDS):
-            await obstore.put_async(store, PROBE_KEY, b"", mode="overwrite", use_multipart=False)
-    except (BaseError, OSError) as error:
-        raise Unavailable("the landing bucket does not accept writes") from error
+class Readiness:
+    """Whether the bucket accepts writes: one probe at a time, its outcome believed for some seconds of `clock`."""
+
+    def __init__(self, store: S3Store, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._clock = clock
+        self._probing = asyncio.Lock()
+        self._believed_until = -math.inf
+        self._ready = False
+
+    async def check(self) -> None:
+        """Raise Unavailable unless the bucket took the last probe, an object that no reader looks at."""
+        async with self._probing:
+            if self._clock() >= self._believed_until:
+                self._ready = await self._probe()
+                self._believed_until = self._clock() + (READY_SECONDS if self._ready else NOT_READY_SECONDS)
+        if not self._ready:
+            raise Unavailable("the landing bucket does not accept writes")
+
+    async def _probe(self) -> bool:
+        try:
+            async with asyncio.timeout(ATTEMPT_SECONDS):
+                await obstore.put_async(self._store, PROBE_KEY, b"", mode="overwrite", use_multipart=False)
+        except (BaseError, OSError) as error:
+            _log.warning("the landing bucket does not accept writes", extra={"reason": _first_line(error)})
+            return False
+        return True
 
 
-@dataclass(slots=True, eq=False)
-class _Line:
+class _Line(NamedTuple):
     """One line on its way, and the future that its sender waits for."""
 
     data: bytes
@@ -83,15 +103,6 @@ class _Line:
         """The UTC hour of receipt, counted from the epoch."""
         return int(self.received_at.timestamp()) // 3600
 
-    def settle(self, error: str | None) -> None:
-        """Decide the future, unless its waiter has cancelled it: None means durable."""
-        if self.durable.done():
-            return
-        if error is None:
-            self.durable.set_result(None)
-        else:
-            self.durable.set_exception(Unavailable(error))
-
 
 class LandingWriter:
     """Puts submitted lines into the store, at most `puts_in_flight` files at a time. Lives in one event loop."""
@@ -101,7 +112,7 @@ class LandingWriter:
         store: S3Store,
         metrics: Metrics,
         *,
-        puts_in_flight: int = 2,
+        puts_in_flight: int = 4,
         file_bytes: int = FILE_BYTES,
         deadline_seconds: float = DEADLINE_SECONDS,
     ) -> None:
@@ -111,16 +122,16 @@ class LandingWriter:
         self._file_bytes = file_bytes
         self._deadline_seconds = deadline_seconds
         self._waiting: deque[_Line] = deque()
-        self._puts: dict[asyncio.Task[None], float] = {}  # with the deadline of its oldest line
+        self._puts: dict[asyncio.Task[None], tuple[float, float]] = {}  # its start, and its oldest line's deadline
         self._last_failed = False
 
     def submit(self, received_at: datetime, line: bytes) -> asyncio.Future[None]:
         """Take one landed line; the future is done when it is durable, or has Unavailable when that is not known."""
         loop = asyncio.get_running_loop()
-        entry = _Line(line, received_at, loop.time() + self._deadline_seconds, loop.create_future())
-        self._waiting.append(entry)
+        durable = loop.create_future()
+        self._waiting.append(_Line(line, received_at, loop.time() + self._deadline_seconds, durable))
         self._fill_slots()
-        return entry.durable
+        return durable
 
     @property
     def silent(self) -> bool:
@@ -130,7 +141,9 @@ class LandingWriter:
     @property
     def oldest_seconds(self) -> float:
         """The age of the oldest line that isn't decided yet; 0 without one."""
-        deadlines = [*self._puts.values(), *(line.deadline for line in islice(self._waiting, 1))]
+        deadlines = [line.deadline for line in islice(self._waiting, 1)] + [
+            deadline for _, deadline in self._puts.values()
+        ]
         taken = min(deadlines, default=math.inf) - self._deadline_seconds
         return max(0.0, asyncio.get_running_loop().time() - taken)
 
@@ -140,12 +153,15 @@ class LandingWriter:
             await asyncio.wait(self._puts)
 
     def _fill_slots(self) -> None:
-        """Start files while lines wait and slots are free."""
-        while self._waiting and len(self._puts) < self._puts_in_flight:
+        """Start a file, if lines wait and every file on its way is a slow one and there are not too many."""
+        loop = asyncio.get_running_loop()
+        young = any(loop.time() < started + SLOW_SECONDS for started, _ in self._puts.values())
+        if self._waiting and not young and len(self._puts) < self._puts_in_flight:
             batch = self._next_batch()
-            put = asyncio.get_running_loop().create_task(self._land(batch))
-            self._puts[put] = batch[0].deadline
+            put = loop.create_task(self._land(batch))
+            self._puts[put] = loop.time(), batch[0].deadline
             put.add_done_callback(self._free_slot)
+            loop.call_later(SLOW_SECONDS, self._fill_slots)
 
     def _free_slot(self, put: asyncio.Task[None]) -> None:
         del self._puts[put]
@@ -177,50 +193,51 @@ class LandingWriter:
         finally:  # also when the task is cancelled
             self._last_failed = error is not None
             for line in batch:
-                line.settle(error)
+                if line.durable.done():
+                    continue  # its waiter has cancelled it
+                if error is None:
+                    line.durable.set_result(None)
+                else:
+                    line.durable.set_exception(Unavailable(error))
 
     async def _put(self, key: str, data: bytes, deadline: float) -> None:
         """Put one file, with the same key and bytes until it is confirmed. Raises Unavailable at the deadline."""
-        loop = asyncio.get_running_loop()
-        digest = hashlib.sha256(data).hexdigest()
-        attempt = 0
-        while loop.time() < deadline:
-            if await self._attempt(key, data, digest, deadline, first=attempt == 0):
+        loop, again = asyncio.get_running_loop(), False
+        seconds = ATTEMPT_SECONDS + len(data) / ATTEMPT_BYTES_PER_SECOND
+        attributes: Attributes = {DIGEST: hashlib.sha256(data).hexdigest()}
+        for pause in chain(PAUSE_SECONDS, repeat(PAUSE_SECONDS[-1])):
+            try:
+                async with asyncio.timeout_at(min(deadline, loop.time() + seconds)):
+                    with self._metrics.put_seconds.time():
+                        await obstore.put_async(
+                            self._store, key, data, attributes=attributes, mode="create", use_multipart=False
+                        )
+                result = "stored"
+            except (BaseError, OSError) as error:
+                result = _failure(error, again=again)
+                _log.warning("landing file %s not confirmed", key, extra={"reason": _first_line(error)})
+            self._metrics.puts.labels(result).inc()
+            if result != "failed":
                 return
-            pause = PAUSE_SECONDS[min(attempt, len(PAUSE_SECONDS) - 1)]
-            await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
-            attempt += 1
+            if loop.time() + pause >= deadline:
+                break
+            await asyncio.sleep(pause)
+            again = True
         self._metrics.puts.labels("given up").inc()
         raise Unavailable("the landing store did not confirm the event in time")
 
-    async def _attempt(self, key: str, data: bytes, digest: str, deadline: float, *, first: bool) -> bool:
-        """Return whether the file is in the store, as far as one PUT can tell. Raises Unavailable if trying is over."""
-        seconds = ATTEMPT_SECONDS + len(data) / ATTEMPT_BYTES_PER_SECOND
-        try:
-            with self._metrics.put_seconds.time():
-                async with asyncio.timeout_at(min(deadline, asyncio.get_running_loop().time() + seconds)):
-                    attributes: Attributes = {DIGEST: digest}
-                    await obstore.put_async(
-                        self._store, key, data, attributes=attributes, mode="create", use_multipart=False
-                    )
-        except (BaseError, OSError) as error:
-            exists = _is_there_already(error)
-            self._metrics.puts.labels("confirmed late" if exists and not first else "failed").inc()
-            if exists and first:
-                raise Unavailable("the landing key was taken") from error
-            if not exists:
-                _log.warning("landing file %s not confirmed", key, extra={"reason": _first_line(error)})
-            return exists
-        self._metrics.puts.labels("stored").inc()
-        return True
 
+def _failure(error: Exception, *, again: bool) -> str:
+    """Tell what a refused PUT means: "confirmed late" when an earlier one of ours got through, else "failed".
 
-def _is_there_already(error: Exception) -> bool:
-    """Tell whether the key was refused as taken; on a retry that means an earlier attempt of ours got through.
-
-    S3's 409 also comes as AlreadyExists, but says only that another attempt is still under way.
+    S3's 409 comes as AlreadyExists too, but says only that another attempt is still under way. Raises Unavailable when
+    the key was somebody else's.
     """
-    return isinstance(error, AlreadyExistsError) and "409 Conflict" not in _first_line(error)
+    if not isinstance(error, AlreadyExistsError) or "409 Conflict" in _first_line(error):
+        return "failed"
+    if not again:
+        raise Unavailable("the landing key was taken") from error
+    return "confirmed late"
 
 
 def _first_line(error: Exception) -> str:

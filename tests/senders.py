@@ -20,7 +20,8 @@ from obstore.store import S3Store
 from receiver_process import CURRENT, S3Server, event, new_id, signed
 
 from devstack.waiting import wait_until
-from receiver.landing import PREFIX, LandedEvent, decode_line, split_lines
+from pipelines.landed import LandedEvent, decode_line, split_lines
+from receiver.landing import PREFIX
 
 PATIENCE_SECONDS = 15.0  # the collector's
 BACKOFF_SECONDS = 0.1

@@ -9,8 +9,8 @@ import pytest
 from factories import event, group, message, participant
 
 from pipelines.extraction import RULES, Extracted, extract
+from pipelines.landed import storable
 from pipelines.people import Person
-from receiver.landing import storable
 
 
 def shown(body: bytes) -> Extracted:

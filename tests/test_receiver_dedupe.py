@@ -155,13 +155,3 @@ async def test_failure_is_not_remembered(dedupe: Dedupe) -> None:
     landings.started[0].set_exception(Unavailable("the store is away"))
     await asyncio.gather(*twins, return_exceptions=True)
     assert await dedupe.land_once(ID, b"{}", at_once)
-
-
-async def test_cancelled_waiter(dedupe: Dedupe) -> None:
-    """A waiter that is cancelled takes nobody with it."""
-    landings = Landings()
-    first, second = await deliver_twins(dedupe, landings)
-    first.cancel()
-    await asyncio.wait([first])
-    landings.started[0].set_result(None)
-    assert (first.cancelled(), await second) == (True, False)

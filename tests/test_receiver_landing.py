@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from receiver.landing import LandingLineError, decode_line, encode_line, hour_prefix, new_key, storable
+from pipelines.landed import LandingLineError, decode_line, storable
+from receiver.landing import encode_line, hour_prefix, new_key
 
 ID = "0b54fc54-2d1b-5f6b-8c1f-6f2d4f3e9a10"
 AT = datetime(2026, 5, 21, 4, 14, 2, 123456, UTC)

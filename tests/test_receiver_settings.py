@@ -31,10 +31,6 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
             "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS: Invalid JSON: expected value at line 1 column 1",
         ),
         (
-            {"WHATSAPP_WEBHOOK_SECRET": "s", "AWS_SECRET_ACCESS_KEY": "hush"},
-            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: set both or neither",
-        ),
-        (
             {"WHATSAPP_WEBHOOK_SECRET": "s", "RECEIVER_QUEUE_BYTES": "1000"},
             "RECEIVER_QUEUE_BYTES must be at least RECEIVER_MAX_BODY_BYTES",
         ),

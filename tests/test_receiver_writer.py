@@ -1,6 +1,7 @@
 """Group commit against a real S3 server: what gathers, what fails, and that nothing hangs."""
 
 import asyncio
+import itertools
 import logging
 import re
 import socket
@@ -12,34 +13,38 @@ from urllib.parse import urlsplit
 import pytest
 from conftest import S3
 from mypy_boto3_s3 import S3Client
+from obstore.store import S3Store
 
 from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
-from receiver.writer import LandingWriter, Unavailable, open_store, probe
+from receiver.writer import LandingWriter, Readiness, Unavailable, open_store
 
 AT = datetime(2026, 5, 21, 4, 14, 2, tzinfo=UTC)
+OpenBucket = Callable[..., S3Store]
 MakeWriter = Callable[..., LandingWriter]
 
 
-def settings(s3: S3, bucket: str, endpoint: str | None = None) -> ReceiverSettings:
-    """Return settings for a bucket, perhaps through another endpoint."""
-    return ReceiverSettings.model_validate(
-        {
-            "whatsapp_webhook_secret": "test-secret",
-            "landing_bucket": bucket,
-            "aws_endpoint_url_s3": endpoint or s3.endpoint,
-            "aws_access_key_id": s3.access_key,
-            "aws_secret_access_key": s3.secret_key,
-        }
-    )
+@pytest.fixture
+def open_bucket(s3: S3, landing_bucket: str, monkeypatch: pytest.MonkeyPatch) -> OpenBucket:
+    """Return what opens the bucket, perhaps through another endpoint."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", s3.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", s3.secret_key)
+
+    def open_it(endpoint: str | None = None) -> S3Store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint or s3.endpoint)
+        return open_store(
+            ReceiverSettings.model_validate({"whatsapp_webhook_secret": "s", "landing_bucket": landing_bucket})
+        )
+
+    return open_it
 
 
 @pytest.fixture
-def make_writer(s3: S3, landing_bucket: str) -> MakeWriter:
+def make_writer(open_bucket: OpenBucket) -> MakeWriter:
     """Return what makes a writer for the bucket."""
 
     def make(endpoint: str | None = None, **options: float) -> LandingWriter:
-        return LandingWriter(open_store(settings(s3, landing_bucket, endpoint)), Metrics(), **options)  # type: ignore[arg-type]  # the tests pass the right numbers
+        return LandingWriter(open_bucket(endpoint), Metrics(), **options)  # type: ignore[arg-type]  # the tests pass the right numbers
 
     return make
 
@@ -229,10 +234,10 @@ async def test_unexpected_error_spares_the_writer(
     assert (type(failed.exception()), lines_per_file(landing_client, landing_bucket)) == (Unavailable, [1])
 
 
-async def test_probe(s3: S3, landing_client: S3Client, landing_bucket: str) -> None:
+async def test_probe(open_bucket: OpenBucket, landing_client: S3Client, landing_bucket: str) -> None:
     """The probe overwrites one object outside the landing prefix."""
-    store = open_store(settings(s3, landing_bucket))
-    await probe(store)
-    await probe(store)
+    readiness = Readiness(open_bucket(), itertools.count(0, 60).__next__)
+    await readiness.check()
+    await readiness.check()
     listed = landing_client.list_objects_v2(Bucket=landing_bucket)["Contents"]
     assert [item["Key"] for item in listed if item["Key"].startswith((".readyz", "whatsapp/"))] == [".readyz"]
