@@ -13,14 +13,14 @@ from receiver.settings import ReceiverSettings
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted(ROOT.glob("docs/**/*.md")) + [ROOT / name for name in ("README.md", "CONTEXT.md", "CHANGELOG.md")]
-# Read by Dagster itself and by its configuration in dagster.yaml.
-DAGSTER_SETTINGS = {"DAGSTER_HOME", "DAGSTER_POSTGRES_URL"}
+# Read by Dagster itself, by its configuration in dagster.yaml, and by boto3.
+OTHERS_SETTINGS = {"DAGSTER_HOME", "DAGSTER_POSTGRES_URL", "AWS_REQUEST_CHECKSUM_CALCULATION"}
 
 
 def settings_in_code() -> set[str]:
     """Return the environment variable of every setting."""
     fields = {**ReceiverSettings.model_fields, **LakeSettings.model_fields}
-    return {name.upper() for name in fields} | DAGSTER_SETTINGS
+    return {name.upper() for name in fields} | OTHERS_SETTINGS
 
 
 def code_words(name: str) -> set[str]:
