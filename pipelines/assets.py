@@ -63,7 +63,7 @@ def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> I
     """Load the landing files of these hours that the ledger doesn't know."""
     hours = [parse_hour(key) for key in context.partition_keys]
     with lake.database() as conn:
-        counts = load(conn, lake.landing_zone(), hours, context.run.run_id, lambda sofar: context.log.info(str(sofar)))
+        counts = load(conn, lake.landing_zone(), hours, context.run.run_id)
     for key in context.selected_asset_keys:
         yield dg.MaterializeResult(asset_key=key, metadata=_metadata(counts))
 

@@ -21,7 +21,7 @@ from receiver.landing import DIGEST, PREFIX, hour_prefix
 if TYPE_CHECKING:
     from obstore.store import S3Config
 
-BATCH_BYTES = 32 << 20
+BATCH_BYTES = 16 << 20
 BATCH_FILES = 2_000
 FETCHERS = 8
 

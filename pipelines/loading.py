@@ -4,9 +4,11 @@ Belongs here: batches, transactions, staging, the order of the steps. Not: what 
 people (observations), nor the steps themselves (sql/load).
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Container, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
@@ -20,12 +22,19 @@ from pipelines.lines import Row, UnloadableError, read_line
 from pipelines.observations import Observations
 from pipelines.queries import load_steps, query
 
-LOAD_LOCK = 7_077_061  # any number that nothing else in the database locks
-
 # What Postgres answers when it can't store a value (classes 22, 54 and XX), as against when it can't work.
 REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex, errors.InternalError_)
 
 Connection = psycopg.Connection[Any]
+
+_log = logging.getLogger(__name__)
+
+
+class _LoadedMeanwhileError(Exception):
+    """Other files of the batch than these `unknown` ones are in the ledger by now."""
+
+    def __init__(self, unknown: set[str]) -> None:
+        self.unknown = unknown
 
 
 @dataclass(frozen=True)
@@ -67,6 +76,14 @@ class Batch:
     loadable: list[StagedLine] = field(default_factory=list)
     unloadable: list[dict[str, Any]] = field(default_factory=list)
 
+    @classmethod
+    def read(cls, fetched: Iterable[FetchedFile]) -> Self:
+        """Read the lines of some files."""
+        batch = cls()
+        for each in fetched:
+            batch.add(each.file, each.content)
+        return batch
+
     def add(self, file: LandingFile, content: bytes) -> None:
         """Read a file's lines."""
         self.files.append(file)
@@ -78,6 +95,15 @@ class Batch:
                 self._put_aside(file.key, number, error.reason, error.detail, line)
             except Exception as error:  # noqa: BLE001  no line may stop the others, whatever it is that nobody thought of
                 self._put_aside(file.key, number, "unforeseen", type(error).__name__, line)
+
+    def only(self, keys: Container[str]) -> "Batch":
+        """Return what the batch holds of these files."""
+        return Batch(
+            [file for file in self.files if file.key in keys],
+            self.lines,
+            [staged for staged in self.loadable if staged.landing_key in keys],
+            [fault for fault in self.unloadable if fault["landing_key"] in keys],
+        )
 
     def refuse(self, refused: dict[StagedLine, str]) -> None:
         """Put aside the lines that Postgres refused."""
@@ -98,50 +124,68 @@ def pending(conn: Connection, zone: LandingZone, hour: datetime | None = None) -
             yield listed[key]
 
 
-def load(
-    conn: Connection,
-    zone: LandingZone,
-    hours: Sequence[datetime],
-    run_id: str,
-    report: Callable[[LoadCounts], None] = lambda _: None,
-) -> LoadCounts:
+def load(conn: Connection, zone: LandingZone, hours: Sequence[datetime], run_id: str) -> LoadCounts:
     """Load what the ledger lacks of these UTC hours, one batch a transaction, and return what was done.
 
-    `conn` is in autocommit mode. Waits while another load runs. `report` is called after each batch with the sum so
-    far. A batch that fails leaves those before it loaded; the next load goes on from there.
+    `conn` is in autocommit mode. Any number of loads may run at once: they read and stage side by side, and change the
+    tables one at a time. A batch that fails leaves those before it loaded; the next load goes on from there.
     """
-    done = LoadCounts()
-    with _one_load_at_a_time(conn):
-        conn.execute(query("load/staging_tables"))
-        files = (file for hour in hours for file in pending(conn, zone, hour))
-        for fetched in zone.fetch(files):
-            done += _load_batch(conn, fetched, run_id)
-            report(done)
+    done, began = LoadCounts(), time.monotonic()
+    conn.execute(query("load/staging_tables"))
+    left = sum(file.size for hour in hours for file in pending(conn, zone, hour))
+    total = max(1, left)
+    files = (file for hour in hours for file in pending(conn, zone, hour))
+    for batch in _read_ahead(zone.fetch(files)):
+        done += _load_batch(conn, batch, run_id)
+        left -= sum(file.size for file in batch.files)
+        _log.info("%s", progress(done, left / total, time.monotonic() - began))
     return done
 
 
-@contextmanager
-def _one_load_at_a_time(conn: Connection) -> Iterator[None]:
-    conn.execute(query("load/lock"), {"lock": LOAD_LOCK})
+def progress(done: LoadCounts, left: float, seconds: float) -> str:
+    """Say how far a load is: `left` is the share of the bytes that are still to load, after so many seconds."""
+    remaining = max(0.0, seconds / max(1 - left, 1e-9) - seconds)
+    return f"{done}; {done.lines / seconds:,.0f} lines/s, {max(0.0, left):.0%} left, about {remaining:,.0f} s"
+
+
+def _read_ahead(batches: Iterable[Sequence[FetchedFile]]) -> Iterator[Batch]:
+    """Yield batches as read lines, the next one being read while Postgres has the one before."""
+    with ThreadPoolExecutor(1) as reader:
+        reading: deque[Future[Batch]] = deque()
+        for fetched in batches:
+            reading.append(reader.submit(Batch.read, fetched))
+            if len(reading) > 1:
+                yield reading.popleft().result()
+        yield from (each.result() for each in reading)
+
+
+def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
+    """Load a batch in one transaction, but for the files that another load has loaded meanwhile."""
     try:
-        yield
-    finally:
-        if not conn.broken:
-            conn.execute(query("load/unlock"), {"lock": LOAD_LOCK})
+        with conn.transaction():
+            batch.refuse(_stage_events(conn, batch.loadable))
+            _stage_observations(conn, batch.loadable)
+            conn.execute(query("load/lock"))
+            _check_unknown(conn, [file.key for file in batch.files])
+            return _apply(conn, batch, run_id)
+    except _LoadedMeanwhileError as error:
+        return _load_batch(conn, batch.only(error.unknown), run_id) if error.unknown else LoadCounts()
 
 
-def _load_batch(conn: Connection, fetched: Iterable[FetchedFile], run_id: str) -> LoadCounts:
-    batch = Batch()
-    for each in fetched:
-        batch.add(each.file, each.content)
-    with conn.transaction():
-        batch.refuse(_stage_events(conn, batch.loadable))
-        _stage_observations(conn, batch.loadable)
-        loaded = _run_steps(conn)
-        with conn.cursor() as cursor:
-            cursor.executemany(query("load/quarantine"), batch.unloadable)
-            entries = list(_ledger_entries(batch, loaded, run_id))
-            cursor.executemany(query("load/ledger"), entries)
+def _check_unknown(conn: Connection, keys: Sequence[str]) -> None:
+    """Raise _LoadedMeanwhileError when the ledger knows one of the files by now."""
+    unknown = {key for (key,) in conn.execute(query("load/unknown_files"), {"keys": keys})}
+    if len(unknown) < len(keys):
+        raise _LoadedMeanwhileError(unknown)
+
+
+def _apply(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
+    """Change the tables by what is staged, and enter the files into the ledger."""
+    loaded = _run_steps(conn)
+    with conn.cursor() as cursor:
+        cursor.executemany(query("load/quarantine"), batch.unloadable)
+        entries = list(_ledger_entries(batch, loaded, run_id))
+        cursor.executemany(query("load/ledger"), entries)
     counts = (sum(entry[name] for entry in entries) for name in ("lines", "loaded", "duplicates", "quarantined"))
     return LoadCounts(len(entries), *counts)
 

@@ -12,16 +12,17 @@ from lake import Lake
 ROOT = Path(__file__).parent.parent
 # Loads the hour in batches of one file, and says so after each.
 LOADER = """
-import sys, psycopg
+import logging, sys, psycopg
 from datetime import datetime
 from pipelines import landing_zone
 from pipelines.loading import load
 from pipelines.settings import LakeSettings
 landing_zone.BATCH_FILES = 1
+logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 settings = LakeSettings.from_environment()
 with psycopg.connect(settings.conninfo, autocommit=True) as conn:
     hour = datetime.fromisoformat(sys.argv[1])
-    load(conn, landing_zone.LandingZone(settings), [hour], "run", lambda counts: print(counts.files, flush=True))
+    load(conn, landing_zone.LandingZone(settings), [hour], "run")
 """
 
 
