@@ -4,15 +4,19 @@ Belongs here: arguments, exit codes, what is printed. Not: what a verb does. Hea
 `up` and `demo` come from the embedded stack, found by entry point, where it is installed.
 """
 
+import getpass
 import json
+import logging
 import os
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -21,18 +25,32 @@ from pipelines import environment
 from pipelines.settings import LakeSettings
 
 if TYPE_CHECKING:
+    from pipelines.loading import Connection
     from pipelines.status import Status
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+quarantine_app = typer.Typer(no_args_is_help=True, help="What could not be loaded: look, try again, discard.")
+app.add_typer(quarantine_app, name="quarantine")
 out = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 DataDir = Annotated[Path, typer.Option(help="Where `up` keeps everything; used where the environment names no lake.")]
 DEFAULT_DATA_DIR = Path(".wpp-lake")
 
 
+class State(StrEnum):
+    """The states of the quarantine's entries."""
+
+    OPEN = "open"
+    LOADED = "loaded"
+    DISCARDED = "discarded"
+    ALL = "all"
+
+
 def main() -> None:
     """Run the command."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("pipelines").setLevel(logging.INFO)
     for command in entry_points(group="wpp_lake.commands"):
         try:
             app.command(command.name)(command.load())
@@ -126,6 +144,79 @@ def verify(
 
 
 @app.command()
+def rebuild(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Load the whole landing zone into emptied tables; until it is done, everybody reads them as they were."""
+    with failing_in_one_line(), _lake(data_dir) as (conn, settings):
+        from pipelines.landing_zone import LandingZone
+        from pipelines.loading import rebuild as rebuild_tables
+
+        out.print(str(rebuild_tables(conn, LandingZone(settings), "rebuild")))
+
+
+@quarantine_app.command("ls")
+def quarantine_ls(
+    state: Annotated[State, typer.Option(help="Which entries.")] = State.OPEN,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason code.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON array.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """List what could not be loaded, without its content."""
+    with failing_in_one_line(), _lake(data_dir) as (conn, _):
+        from pipelines.quarantine import entries
+
+        found = entries(conn, None if state is State.ALL else state.value, reason)
+    if as_json:
+        print(json.dumps(found, default=str))  # noqa: T201  for a program, not for a person
+    else:
+        for each in found:
+            place = f"{each['landing_key']}:{each['line_number']}"
+            out.print(f"{each['id']}  {each['state']:<9}  {each['reason']:<20}  {place}  {each['detail']}")
+
+
+@quarantine_app.command("show")
+def quarantine_show(entry_id: UUID, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Show one entry with its content, which may hold phone numbers and messages."""
+    with failing_in_one_line(), _lake(data_dir) as (conn, _):
+        from pipelines.quarantine import entry
+
+        for name, value in entry(conn, entry_id).items():
+            text = value.decode(errors="backslashreplace") if name == "raw" else value
+            out.print(f"{name:<16} {text!r}" if name == "raw" else f"{name:<16} {text}")
+
+
+@quarantine_app.command("retry")
+def quarantine_retry(
+    ids: Annotated[list[UUID] | None, typer.Argument(help="Which entries; without any, all that are open.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Only those with this reason code.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Load entries again that are open; what still can't be loaded stays so."""
+    with failing_in_one_line(), _lake(data_dir) as (conn, _):
+        from pipelines.quarantine import entries, retry
+
+        found = [each for each in entries(conn, reason=reason) if not ids or each["id"] in ids]
+        became = retry(conn, found)
+    out.print(f"{became['loaded']} loaded, {became['open']} still open, {became['pending']} files to load anew")
+
+
+@quarantine_app.command("discard")
+def quarantine_discard(
+    ids: Annotated[list[UUID], typer.Argument(help="Which entries.")],
+    reason: Annotated[str, typer.Option(help="Why they are not worth another try.")],
+    by: Annotated[str | None, typer.Option(help="Who says so; without it the user of this machine.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Mark open entries as discarded, with who and why. They are kept."""
+    with failing_in_one_line(), _lake(data_dir) as (conn, _):
+        from pipelines.quarantine import discard
+
+        discarded = discard(conn, ids, by or getpass.getuser(), reason)
+    out.print(f"{discarded} discarded")
+    if discarded < len(set(ids)):
+        _fail(f"{len(set(ids)) - discarded} of the ids are not those of open entries")
+
+
+@app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
@@ -151,6 +242,16 @@ def _show(found: "Status") -> None:
         out.print(f"{name:<28} {number}")
     for table, newest in found["snapshots"].items():
         out.print(f"{table:<28} newest snapshot {newest or 'none yet'}")
+
+
+@contextmanager
+def _lake(data_dir: Path) -> "Iterator[tuple[Connection, LakeSettings]]":
+    """Connect to the lake's database, in autocommit mode."""
+    import psycopg
+
+    settings = _settings(data_dir)
+    with psycopg.connect(settings.conninfo, autocommit=True) as conn:
+        yield conn, settings
 
 
 def _settings(data_dir: Path) -> LakeSettings:

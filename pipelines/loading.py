@@ -25,6 +25,9 @@ from pipelines.queries import load_steps, query
 # What Postgres answers when it can't store a value (classes 22, 54 and XX), as against when it can't work.
 REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex, errors.InternalError_)
 
+WHOLE_FILE = 0  # the line number of a file that was put aside as a whole
+HEAD_BYTES = 65_536  # what is kept of such a file: the landing zone has it all
+
 Connection = psycopg.Connection[Any]
 
 _log = logging.getLogger(__name__)
@@ -85,16 +88,26 @@ class Batch:
         return batch
 
     def add(self, file: LandingFile, content: bytes) -> None:
-        """Read a file's lines."""
+        """Read a file's lines; a file that isn't text, and none of whose lines is a JSON object, is put aside whole."""
         self.files.append(file)
-        for number, line in enumerate(split_lines(content), 1):
+        lines = split_lines(content)
+        if not any(line.lstrip().startswith(b"{") for line in lines) and not _is_text(content):
             self.lines[file.key] += 1
-            try:
-                self.loadable.append(StagedLine(file.key, number, read_line(line), line))
-            except UnloadableError as error:
-                self._put_aside(file.key, number, error.reason, error.detail, line)
-            except Exception as error:  # noqa: BLE001  no line may stop the others, whatever it is that nobody thought of
-                self._put_aside(file.key, number, "unforeseen", type(error).__name__, line)
+            detail = f"{len(content)} bytes that aren't text"
+            self._put_aside(file.key, WHOLE_FILE, "unreadable_file", detail, content[:HEAD_BYTES])
+            return
+        for number, line in enumerate(lines, 1):
+            self.add_line(file.key, number, line)
+
+    def add_line(self, key: str, number: int, line: bytes) -> None:
+        """Read one line."""
+        self.lines[key] += 1
+        try:
+            self.loadable.append(StagedLine(key, number, read_line(line), line))
+        except UnloadableError as error:
+            self._put_aside(key, number, error.reason, error.detail, line)
+        except Exception as error:  # noqa: BLE001  no line may stop the others, whatever it is that nobody thought of
+            self._put_aside(key, number, "unforeseen", type(error).__name__, line)
 
     def only(self, keys: Container[str]) -> "Batch":
         """Return what the batch holds of these files."""
@@ -116,12 +129,31 @@ class Batch:
         self.unloadable.append(fault)
 
 
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def pending(conn: Connection, zone: LandingZone, hour: datetime | None = None) -> Iterator[LandingFile]:
-    """Yield the landing files that the ledger doesn't know, of one hour or of all."""
+    """Yield the landing files that the ledger doesn't know, of one hour or of all.
+
+    One that it knows with another etag was changed, which nothing may do: that is logged, and it isn't loaded again.
+    """
     for page in zone.files(hour):
         listed = {file.key: file for file in page}
-        for (key,) in conn.execute(query("load/unknown_files"), {"keys": list(listed)}):
-            yield listed[key]
+        for key, changed in conn.execute(query("load/new_files"), _keys_and_etags(page)).fetchall():
+            if changed:
+                _log.error("landing file %s was changed after it was loaded; it is not loaded again", key)
+            else:
+                yield listed[key]
+
+
+def _keys_and_etags(files: Iterable[LandingFile]) -> dict[str, list[str | None]]:
+    files = list(files)
+    return {"keys": [file.key for file in files], "etags": [file.etag for file in files]}
 
 
 def load(conn: Connection, zone: LandingZone, hours: Sequence[datetime], run_id: str) -> LoadCounts:
@@ -140,6 +172,18 @@ def load(conn: Connection, zone: LandingZone, hours: Sequence[datetime], run_id:
         left -= sum(file.size for file in batch.files)
         _log.info("%s", progress(done, left / total, time.monotonic() - began))
     return done
+
+
+def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
+    """Empty the tables and load the whole landing zone again, in one transaction, and return what was done.
+
+    Until it ends everybody else reads the tables as they were, and so they stay if it fails; other loads wait. Of the
+    quarantine what was discarded stays.
+    """
+    with conn.transaction():
+        conn.execute(query("load/lock"))
+        conn.execute(query("load/empty"))
+        return load(conn, zone, sorted({file.hour for page in zone.files() for file in page}), run_id)
 
 
 def progress(done: LoadCounts, left: float, seconds: float) -> str:
@@ -163,25 +207,31 @@ def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
     """Load a batch in one transaction, but for the files that another load has loaded meanwhile."""
     try:
         with conn.transaction():
-            batch.refuse(_stage_events(conn, batch.loadable))
-            _stage_observations(conn, batch.loadable)
+            stage(conn, batch)
             conn.execute(query("load/lock"))
-            _check_unknown(conn, [file.key for file in batch.files])
+            _check_unknown(conn, batch.files)
             return _apply(conn, batch, run_id)
     except _LoadedMeanwhileError as error:
         return _load_batch(conn, batch.only(error.unknown), run_id) if error.unknown else LoadCounts()
 
 
-def _check_unknown(conn: Connection, keys: Sequence[str]) -> None:
+def _check_unknown(conn: Connection, files: Sequence[LandingFile]) -> None:
     """Raise _LoadedMeanwhileError when the ledger knows one of the files by now."""
-    unknown = {key for (key,) in conn.execute(query("load/unknown_files"), {"keys": keys})}
-    if len(unknown) < len(keys):
+    unknown = {key for key, changed in conn.execute(query("load/new_files"), _keys_and_etags(files)) if not changed}
+    if len(unknown) < len(files):
         raise _LoadedMeanwhileError(unknown)
+
+
+def stage(conn: Connection, batch: Batch) -> None:
+    """Put what a batch holds into the staging tables; lines that Postgres refuses are put aside."""
+    conn.execute(query("load/clear_staging"))
+    batch.refuse(_stage_events(conn, batch.loadable))
+    _stage_observations(conn, batch.loadable)
 
 
 def _apply(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
     """Change the tables by what is staged, and enter the files into the ledger."""
-    loaded = _run_steps(conn)
+    loaded = run_steps(conn)
     with conn.cursor() as cursor:
         cursor.executemany(query("load/quarantine"), batch.unloadable)
         entries = list(_ledger_entries(batch, loaded, run_id))
@@ -229,7 +279,7 @@ def _copy(conn: Connection, name: str, rows: Iterable[tuple[object, ...]]) -> No
             copy.write_row(row)
 
 
-def _run_steps(conn: Connection) -> dict[str, int]:
+def run_steps(conn: Connection) -> dict[str, int]:
     """Run the load steps; return how many new events each landing file brought."""
     loaded: dict[str, int] = {}
     for step in load_steps():

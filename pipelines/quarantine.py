@@ -1,0 +1,93 @@
+"""The quarantine: what could not be loaded, looked at, tried again or discarded. Nothing in it is ever deleted.
+
+Belongs here: the entries' way back, and their marks. Not: why a line can't be loaded (lines, loading).
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import dict_row
+
+from pipelines.landing_zone import BATCH_BYTES
+from pipelines.loading import WHOLE_FILE, Batch, run_steps, stage
+from pipelines.queries import query
+
+Connection = psycopg.Connection[Any]
+Entry = dict[str, Any]
+
+
+class NoSuchEntryError(LookupError):
+    """The quarantine has no entry of this id."""
+
+
+def entries(conn: Connection, state: str | None = "open", reason: str | None = None) -> list[Entry]:
+    """Return what is in quarantine, in all states or one and for all reasons or one, without its content."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query("quarantine/list"), {"state": state, "reason": reason}).fetchall()
+
+
+def entry(conn: Connection, entry_id: UUID) -> Entry:
+    """Return one entry with its content as `raw`, in bytes. Raises NoSuchEntryError."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        found = cursor.execute(query("quarantine/show"), {"id": entry_id}).fetchone()
+    if found is None:
+        raise NoSuchEntryError(f"nothing in quarantine has the id {entry_id}")
+    return found
+
+
+def retry(conn: Connection, tried: Sequence[Entry]) -> Counter[str]:
+    """Load these entries' bytes again, those that are still open, and return how many ended in which state.
+
+    Each transaction takes a bounded number of bytes, loads what it can, marks it and corrects the ledger. A file that
+    was put aside as a whole becomes new again ("pending"): the next load reads it. `conn` is in autocommit mode.
+    """
+    conn.execute(query("load/staging_tables"))
+    return sum((_retry(conn, ids) for ids in _bounded(tried)), Counter[str]())
+
+
+def discard(conn: Connection, ids: Sequence[UUID], by: str, reason: str) -> int:
+    """Mark open entries as not worth another try, with who says so and why; return how many."""
+    return conn.execute(query("quarantine/discard"), {"ids": list(ids), "by": by, "reason": reason}).rowcount
+
+
+def _bounded(tried: Sequence[Entry]) -> Iterator[list[UUID]]:
+    ids: list[UUID] = []
+    size = 0
+    for each in tried:
+        if ids and size + each["bytes"] > BATCH_BYTES:
+            yield ids
+            ids, size = [], 0
+        ids.append(each["id"])
+        size += each["bytes"]
+    if ids:
+        yield ids
+
+
+def _retry(conn: Connection, ids: Sequence[UUID]) -> Counter[str]:
+    with conn.transaction(), conn.cursor() as cursor:
+        cursor.execute(query("load/lock"))
+        found = cursor.execute(query("quarantine/open"), {"ids": list(ids)}).fetchall()
+        batch = Batch()
+        for _, key, number, raw in found:
+            if number == WHOLE_FILE:
+                cursor.execute(query("quarantine/forget_file"), {"key": key})
+            else:
+                batch.add_line(key, number, raw)
+        stage(conn, batch)
+        loaded = run_steps(conn)
+        failed = {(fault["landing_key"], fault["line_number"]): fault for fault in batch.unloadable}
+        left = Counter(staged.landing_key for staged in batch.loadable)
+        no_fault = {"reason": None, "detail": None}
+        cursor.executemany(
+            query("quarantine/retried"),
+            [{**failed.get((key, number), no_fault), "id": entry_id} for entry_id, key, number, _ in found],
+        )
+        cursor.executemany(
+            query("quarantine/ledger"),
+            [{"key": key, "lines": lines, "loaded": loaded.get(key, 0)} for key, lines in left.items()],
+        )
+    files = sum(number == WHOLE_FILE for _, _, number, _ in found)
+    return Counter({"loaded": left.total(), "open": len(failed), "pending": files})

@@ -1,0 +1,5 @@
+-- The open ones of these entries, as they are once nobody else works on them.
+select id, landing_key, line_number, raw
+from quarantined_events
+where id = any(%(ids)s) and state = 'open'
+order by landing_key collate "C", line_number;
