@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
+import msgspec
 import orjson
 
 from pipelines.people import Person, bare_phone, group_jid, person
@@ -21,8 +24,7 @@ Addresses = tuple[str, ...]
 MAX_NAME = 255
 
 
-@dataclass(frozen=True, slots=True)
-class Extracted:
+class Extracted(msgspec.Struct, frozen=True, gc=False):
     """What one body shows. `members` are the other people in it, `pairs` further addresses shown as one person's."""
 
     group_jid: str | None = None
@@ -71,6 +73,23 @@ def _steps(path: str) -> list[str]:
     return path.split(".")
 
 
+def _person_at(payload: JSON, paths: Addresses) -> Person | None:
+    """Return the person whose addresses stand at these paths."""
+    found: list[JSON] = []
+    for parent, names in _by_parent(paths):
+        holder = at(payload, parent) if parent else payload
+        if isinstance(holder, dict):
+            found += map(holder.get, names)
+    return person(*found)
+
+
+@cache
+def _by_parent(paths: Addresses) -> list[tuple[str, list[str]]]:
+    """Return the paths as their parents, each with the names below it, so that a parent is looked up once."""
+    split = [path.rpartition(".") for path in paths]
+    return [(parent, [name for _, _, name in those]) for parent, those in groupby(split, key=itemgetter(0))]
+
+
 def _sender(key: str) -> Addresses:
     """List a message key's addresses of its sender: Baileys 7 (participantAlt), 6.7 (Pn, Lid), 6.17 (participant)."""
     return tuple(f"{key}.{field}" for field in ("participant", "participantAlt", "participantPn", "participantLid"))
@@ -108,7 +127,7 @@ def _json_or_text(text: JSON) -> JSON:
 
 def _one(*paths: str) -> Callable[[JSON], Iterator[Person | None]]:
     """Read one person from these paths."""
-    return lambda payload: iter((person(*(at(payload, path) for path in paths)),))
+    return lambda payload: iter((_person_at(payload, paths),))
 
 
 def _present(payload: JSON) -> Iterator[Person | None]:
@@ -213,10 +232,10 @@ def _rule(kind: JSON, payload: JSON) -> Rule:
 def _author_shown(rule: Rule, payload: JSON) -> Person | None:
     """Return the first of the rule's authors that the payload names."""
     for addresses in rule.author:
-        if shown := person(*(at(payload, path) for path in addresses)):
+        if shown := _person_at(payload, addresses):
             return shown
     if rule.direct_author and at(payload, "key.fromMe") is not True:
-        return person(*(at(payload, path) for path in rule.direct_author))
+        return _person_at(payload, rule.direct_author)
     return None
 
 
@@ -235,8 +254,10 @@ def _author(envelope_jid: JSON, shown: Person | None) -> tuple[Person | None, bo
 
 def _first_group(event: Mapping[str, JSON], payload: JSON) -> str | None:
     """Return the envelope's group, else the first that the payload names."""
-    envelope = group_jid(event.get("chat_jid")) or group_jid(event.get("group_jid"))
-    return envelope or next(filter(None, (group_jid(at(payload, path)) for path in GROUP_PATHS)), None)
+    for named in (event.get("chat_jid"), event.get("group_jid")):
+        if envelope := group_jid(named):
+            return envelope
+    return next(filter(None, (group_jid(at(payload, path)) for path in GROUP_PATHS)), None)
 
 
 def _first_time(payload: JSON, paths: tuple[str, ...]) -> datetime | None:
@@ -251,7 +272,7 @@ def _name(payload: JSON, path: str | None) -> str | None:
 
 def _pairs(payload: JSON, other_author: Person | None, *, metadata: bool) -> Iterator[Person]:
     """Yield who else is shown with both addresses: an author that the envelope overrules, roles in metadata."""
-    roles = [person(*(at(payload, field) for field in fields)) for fields in METADATA_PAIRS] if metadata else []
+    roles = [_person_at(payload, fields) for fields in METADATA_PAIRS] if metadata else []
     for shown in (other_author, *roles):
         if shown and shown.lid and shown.phone:
             yield shown

@@ -78,6 +78,7 @@ class Batch:
     lines: Counter[str] = field(default_factory=Counter)
     loadable: list[StagedLine] = field(default_factory=list)
     unloadable: list[dict[str, Any]] = field(default_factory=list)
+    seen: Observations | None = None
 
     @classmethod
     def read(cls, fetched: Iterable[FetchedFile]) -> Self:
@@ -85,6 +86,7 @@ class Batch:
         batch = cls()
         for each in fetched:
             batch.add(each.file, each.content)
+        batch.observe()
         return batch
 
     def add(self, file: LandingFile, content: bytes) -> None:
@@ -109,6 +111,13 @@ class Batch:
         except Exception as error:  # noqa: BLE001  no line may stop the others, whatever it is that nobody thought of
             self._put_aside(key, number, "unforeseen", type(error).__name__, line)
 
+    def observe(self) -> Observations:
+        """Return what the loadable lines show of people and groups."""
+        self.seen = Observations()
+        for staged in self.loadable:
+            self.seen.add(staged.row, staged.landing_key, staged.line_number)
+        return self.seen
+
     def only(self, keys: Container[str]) -> "Batch":
         """Return what the batch holds of these files."""
         return Batch(
@@ -121,6 +130,8 @@ class Batch:
     def refuse(self, refused: dict[StagedLine, str]) -> None:
         """Put aside the lines that Postgres refused."""
         self.loadable = [staged for staged in self.loadable if staged not in refused]
+        if refused:
+            self.seen = None
         for staged, detail in refused.items():
             self._put_aside(staged.landing_key, staged.line_number, "refused_by_postgres", detail, staged.raw)
 
@@ -226,7 +237,11 @@ def stage(conn: Connection, batch: Batch) -> None:
     """Put what a batch holds into the staging tables; lines that Postgres refuses are put aside."""
     conn.execute(query("load/clear_staging"))
     batch.refuse(_stage_events(conn, batch.loadable))
-    _stage_observations(conn, batch.loadable)
+    seen = batch.seen or batch.observe()
+    _copy(conn, "load/copy_jids", seen.jid_rows())
+    _copy(conn, "load/copy_pairs", seen.pair_rows())
+    _copy(conn, "load/copy_groups", seen.group_rows())
+    conn.execute(query("load/analyze"))
 
 
 def _apply(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
@@ -261,16 +276,6 @@ def _event_row(staged: StagedLine) -> tuple[object, ...]:
         row.event_id, row.type, shown.group_jid, shown.author and shown.author.jid, shown.occurred_at, row.received_at,
         row.payload, row.sanitized, row.body_sha256, shown.undecrypted, staged.landing_key, staged.line_number,
     )  # fmt: skip
-
-
-def _stage_observations(conn: Connection, lines: Iterable[StagedLine]) -> None:
-    seen = Observations()
-    for staged in lines:
-        seen.add(staged.row, staged.landing_key, staged.line_number)
-    _copy(conn, "load/copy_jids", seen.jid_rows())
-    _copy(conn, "load/copy_pairs", seen.pair_rows())
-    _copy(conn, "load/copy_groups", seen.group_rows())
-    conn.execute(query("load/analyze"))
 
 
 def _copy(conn: Connection, name: str, rows: Iterable[tuple[object, ...]]) -> None:

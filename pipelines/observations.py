@@ -7,7 +7,6 @@ fold against what the tables know already (sql/load).
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
-from uuid import UUID
 
 from pipelines.lines import Row
 
@@ -16,7 +15,7 @@ class Naming(NamedTuple):
     """A name as observed; the greatest of several is the newest."""
 
     observed_at: datetime
-    event_id: UUID
+    event_id: str
     name: str
 
 
@@ -24,7 +23,7 @@ class Describing(NamedTuple):
     """A full group metadata as observed, and the landed line that holds it; the greatest of several is the newest."""
 
     observed_at: datetime
-    event_id: UUID
+    event_id: str
     body_sha256: bytes
     landing_key: str
     landing_line: int
@@ -63,11 +62,11 @@ class Observations:
     def __init__(self) -> None:
         self.people: dict[str, Seen] = {}
         self.groups: dict[str, Seen] = {}
-        self.pairs: dict[tuple[str, str], tuple[datetime, UUID]] = {}
+        self.pairs: dict[tuple[str, str], tuple[datetime, str]] = {}
 
     def add(self, row: Row, landing_key: str, landing_line: int) -> None:
         """Take in one row."""
-        shown = row.shown
+        shown, observed_at = row.shown, row.observed_at
         if shown.group_jid:
             group = self.groups.setdefault(shown.group_jid, Seen()).at(row.received_at)
             group.name(row, shown.subject)
@@ -77,7 +76,7 @@ class Observations:
             for jid in person.jids:
                 self.people.setdefault(jid, Seen()).at(row.received_at)
             if person.lid_jid and person.phone_jid:
-                pair, newest = (person.lid_jid, person.phone_jid), (row.observed_at, row.event_id)
+                pair, newest = (person.lid_jid, person.phone_jid), (observed_at, row.event_id)
                 self.pairs[pair] = max(self.pairs.get(pair, newest), newest)
         for jid in shown.author.jids if shown.author else ():
             self.people[jid].name(row, shown.push_name)

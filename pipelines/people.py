@@ -5,6 +5,7 @@ LID belongs to which phone over time (sql/load).
 """
 
 import re
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 # A device (:12), agent (_1) or old-style (.0) suffix names the same person. A LID is all digits and looks like a
@@ -55,15 +56,20 @@ def person(*addresses: Any) -> Person | None:
     """
     lid = phone = None
     for address in addresses:
-        match = _PERSON.fullmatch(address) if isinstance(address, str) else None
-        if match is None:
-            continue
-        digits, server = match.groups()
-        if server in _LID_SERVERS:
-            lid = lid or digits
-        else:
-            phone = phone or digits
+        if isinstance(address, str):
+            as_lid, as_phone = _read(address)
+            lid, phone = lid or as_lid, phone or as_phone
     return Person(lid, phone) if lid or phone else None
+
+
+@lru_cache(maxsize=1 << 16)  # the same few people write most of the messages
+def _read(address: str) -> tuple[str | None, str | None]:
+    """Return the digits of an address: as a LID or as a phone, both None for what is neither."""
+    match = _PERSON.fullmatch(address)
+    if match is None:
+        return None, None
+    digits, server = match.groups()
+    return (digits, None) if server in _LID_SERVERS else (None, digits)
 
 
 def bare_phone(address: Any) -> Person | None:
