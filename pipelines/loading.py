@@ -179,7 +179,7 @@ def load(conn: Connection, zone: LandingZone, hours: Sequence[datetime], run_id:
     total = max(1, left)
     files = (file for hour in hours for file in pending(conn, zone, hour))
     for batch in _read_ahead(zone.fetch(files)):
-        done += _load_batch(conn, batch, run_id)
+        done += load_batch(conn, batch, run_id)
         left -= sum(file.size for file in batch.files)
         _log.info("%s", progress(done, left / total, time.monotonic() - began))
     return done
@@ -214,8 +214,11 @@ def _read_ahead(batches: Iterable[Sequence[FetchedFile]]) -> Iterator[Batch]:
         yield from (each.result() for each in reading)
 
 
-def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
-    """Load a batch in one transaction, but for the files that another load has loaded meanwhile."""
+def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
+    """Load a batch in one transaction, but for the files that another load has loaded meanwhile.
+
+    The session has the staging tables (sql/load/staging_tables.sql).
+    """
     try:
         with conn.transaction():
             stage(conn, batch)
@@ -223,7 +226,7 @@ def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
             _check_unknown(conn, batch.files)
             return _apply(conn, batch, run_id)
     except _LoadedMeanwhileError as error:
-        return _load_batch(conn, batch.only(error.unknown), run_id) if error.unknown else LoadCounts()
+        return load_batch(conn, batch.only(error.unknown), run_id) if error.unknown else LoadCounts()
 
 
 def _check_unknown(conn: Connection, files: Sequence[LandingFile]) -> None:
