@@ -20,6 +20,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from devstack.errors import StackError
+from devstack.postgres import Postgres
 from devstack.processes import dies_with_parent
 from devstack.seaweed import REGION, Seaweed
 from devstack.waiting import free_ports, wait_until
@@ -128,6 +129,16 @@ def store(folder: Path, buckets: Sequence[str]) -> Iterator[tuple[Seaweed, Proce
         client.close()
         for bucket in buckets:
             server.sync_writes(bucket)
+        yield server, process
+
+
+@contextmanager
+def database_server(folder: Path) -> Iterator[tuple[Postgres, Process]]:
+    """Run a PostgreSQL as the embedded stack does, settings and all."""
+    server = Postgres(folder / "postgres", free_ports(1)[0], secrets.token_hex(16))
+    server.initialise()
+    with running(server.command(), server.folder, os.environ, folder / "postgres.log") as process:
+        wait_until(server.check, "PostgreSQL")
         yield server, process
 
 
