@@ -1,7 +1,7 @@
-"""Landing files to load: the sample's bodies with ids, groups, people and times of their own, signed, in the bucket
-that the receiver's settings name: `python -m benchmarks.landings DAY HOURS FILES_PER_HOUR EVENTS_PER_FILE`.
+"""Landing files to load: the sample's bodies with ids, groups, people and times of their own, signed.
 
-Belongs here: what a generated event is, and putting files of them. Not: loading them.
+Belongs here: what a generated event is, and putting files of them. Not: loading them. Run as a process,
+`python -m benchmarks.landings DAY HOURS FILES_PER_HOUR EVENTS_PER_FILE`, with settings as the receiver's.
 """
 
 import hashlib
@@ -122,7 +122,6 @@ def _files(landing: Landing, traffic: Traffic) -> Iterator[tuple[str, bytes]]:
 def _put(store: S3Store, key: str, content: bytes) -> None:
     digest = hashlib.sha256(content).hexdigest()
     obstore.put(store, key, content, attributes={DIGEST: digest}, mode="create", use_multipart=False)
-
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ files that are loaded (landings), the processes (running).
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -15,10 +16,10 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # as in receiver.py: before this folder
 
@@ -26,21 +27,20 @@ import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 from psycopg import sql
 
+from benchmarks import figures
 from benchmarks.landings import Landing
 from benchmarks.loads import dump
-from benchmarks.running import ROOT, Process, database_server, settings_env, store
+from benchmarks.running import ROOT, InvalidRunError, Process, database_server, say, settings_env, store
 from devstack.errors import StackError
 from devstack.postgres import Postgres
-from pipelines.migrations import migrate
+from devstack.seaweed import server_version
+from pipelines.migrations import MigrationError, migrate
 
 BUCKET = "landing"
-LIMIT_SECONDS = 14 * 60  # after which no further sweep begins
+SWEEPS_SECONDS = 7 * 60  # after which no further sweep begins
 LAKE, CEILING, EMPTY = "lake", "ceiling", "template1"  # the databases that a round's begins as
 ROUND = "round"
-
-
-class InvalidRunError(RuntimeError):
-    """The run can't be trusted; the message says why."""
+LOADERS = ("one_conn", "two_conn", "one_event_files")
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,12 @@ def _tree_seconds(pid: int) -> float:
     """Return the CPU time of a process, of its children and of those that it had."""
     process = psutil.Process(pid)
     own = process.cpu_times()
-    living = [child.cpu_times() for child in process.children()]
-    return sum(times.user + times.system for times in (own, *living)) + own.children_user + own.children_system
+    seconds = [own.children_user + own.children_system, own.user + own.system]
+    for child in process.children():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile, and counts for its parent
+            times = child.cpu_times()
+            seconds.append(times.user + times.system)
+    return float(sum(seconds))
 
 
 def copy(bench: Bench) -> dict[str, Round]:
@@ -239,6 +243,31 @@ def three_statements(bench: Bench) -> dict[str, Round]:
     return {"three_statements": found}
 
 
+@dataclass(frozen=True)
+class Ratio:
+    """A figure of one sweep, or of the growth, and what it should reach."""
+
+    name: str
+    of: Callable[[Sweep], float]
+    target: float
+    at_least: bool = True
+    swept: bool = True
+
+
+def _rates(way: str, other: str) -> Callable[[Sweep], float]:
+    return lambda sweep: sweep[way].rate / sweep[other].rate
+
+
+RATIOS = (
+    Ratio("one_conn_vs_copy", _rates("one_conn", "copy"), 0.42),
+    Ratio("two_conn_vs_copy", _rates("two_conn", "copy"), 0.75),
+    Ratio("vs_dlt", _rates("one_conn", "dlt"), 2.5),
+    Ratio("vs_three_statements", _rates("one_conn", "three_statements"), 12),
+    Ratio("one_event_files_vs_fetch", _rates("one_event_files", "fetch"), 0.8),
+    Ratio("third_million_vs_first", _rates("third_million", "first_million"), 0.9, swept=False),
+    Ratio("noop_vs_load", lambda sweep: sweep["noop"].seconds / sweep["one_conn"].seconds, 0.01, at_least=False),
+    Ratio("peak_mb", lambda sweep: max(sweep[way].peak_mb for way in LOADERS), 500, at_least=False),
+)
 WAYS = (stages, copy, one_conn, two_conn, single, dlt, three_statements)
 MILLIONS = ("first_million", "second_million", "third_million")
 
@@ -275,7 +304,7 @@ def start(folder: Path, plan: Plan) -> Iterator[Bench]:
         seaweed, weed = stack.enter_context(store(folder, [BUCKET]))
         postgres, postmaster = stack.enter_context(database_server(folder))
         env = {**settings_env(seaweed, BUCKET), "PYTHONPATH": str(ROOT), "DAGSTER_DISABLE_TELEMETRY": "yes"}
-        env |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "DO_NOT_TRACK": "1", "NORMALIZE__WORKERS": str(os.cpu_count())}
+        env |= {"RUNTIME__DLTHUB_TELEMETRY": "false", "DO_NOT_TRACK": "1", "DATA_WRITER__DISABLE_COMPRESSION": "true"}
         bench = Bench(postgres, {"postgres": postmaster, "store": weed}, env, folder, plan)
         say("landing the files")
         bench.land([plan.files, plan.single])
@@ -286,25 +315,114 @@ def start(folder: Path, plan: Plan) -> Iterator[Bench]:
         yield bench
 
 
-def say(text: str) -> None:
-    """Tell the person who waits."""
-    print(text, file=sys.stderr, flush=True)
+def run(plan: Plan, parent: Path) -> tuple[dict[str, object], list[str]]:
+    """Measure everything; return the report and the lines of the table."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="wpp-lake-bench-", dir=parent) as name, start(Path(name), plan) as bench:
+        prepare_copy(bench)
+        sweeps: list[Sweep] = []
+        while len(sweeps) < plan.least_sweeps or (
+            len(sweeps) < plan.sweeps and time.monotonic() < began + SWEEPS_SECONDS
+        ):
+            say(f"sweep {len(sweeps) + 1}")
+            sweeps.append(bench.sweep(len(sweeps)))
+        say("growth")
+        bench.land(plan.growth)
+        grown = growth(bench)
+    values = {ratio.name: [ratio.of(sweep) for sweep in (sweeps if ratio.swept else [grown])] for ratio in RATIOS}
+    found: dict[str, list[Round]] = defaultdict(list)
+    for sweep in [*sweeps, grown]:
+        for way, measured in sweep.items():
+            found[way].append(measured)
+    cells = {way: cell(rounds) for way, rounds in found.items()}
+    spent = stage_costs(found["stages"])
+    report: dict[str, object] = {
+        "ratios": {name: round(statistics.median(each), 4) for name, each in values.items()},
+        "spread": {name: figures.around(each) for name, each in values.items()},
+        "cells": cells,
+        "stages": spent,
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()},
+        "seconds": round(time.monotonic() - began),
+    }
+    return report, [*table(cells), "", *stage_table(spent), "", figures.RATIO_HEAD, *ratio_lines(values)]
 
 
-def run(plan: Plan, folder: Path):
-    with start(folder, plan) as bench:
-        with bench.database(LAKE) as database:
-            bench.measure("loader", database, words(plan.files), events=plan.files.events)
-            with psycopg.connect(database) as conn:
-                dump(conn, folder)
-        for n in range(plan.sweeps):
-            found = bench.sweep(n)
-            for name, r in found.items():
-                say(f"{name:20} {r.rate:10.0f} {r.seconds:8.3f} { {k: round(v,2) for k,v in r.cpu.items()} } {r.peak_mb:.0f}")
-            st=found["stages"]
-            for k,v in sorted(st.said[0].items(), key=lambda x:-x[1]): say(f"   {k:20} {v/st.events*1e6:8.2f} us")
+def prepare_copy(bench: Bench) -> None:
+    """Load the files once, unmeasured, and write the ready rows where the ceiling finds them."""
+    files = bench.plan.files
+    with bench.database(LAKE) as database:
+        bench.measure("loader", database, words(files), events=files.events)
+        with psycopg.connect(database) as conn:
+            dump(conn, bench.folder)
+
+
+def cell(rounds: Sequence[Round]) -> dict[str, float]:
+    """Return the medians of a way's rounds: shares of CPU are of one core."""
+    medians = {
+        "events_per_s": statistics.median(each.rate for each in rounds),
+        "seconds": statistics.median(each.seconds for each in rounds),
+        "peak_mb": statistics.median(each.peak_mb for each in rounds),
+    }
+    medians |= {f"{name}_cpu": statistics.median(each.cpu[name] for each in rounds) for name in rounds[0].cpu}
+    return {name: round(value, 3) for name, value in medians.items()} | {"rounds": len(rounds)}
+
+
+def stage_costs(rounds: Sequence[Round]) -> dict[str, float]:
+    """Return the median of each stage, in microseconds an event."""
+    names = sorted({name for each in rounds for name in each.said[0]})
+    return {
+        name: round(statistics.median(each.said[0].get(name, 0) / each.events * 1e6 for each in rounds), 2)
+        for name in names
+    }
+
+
+def table(cells: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
+    """Word the cells as lines."""
+    numbers = f"{'events/s':>10}{'seconds':>10}{'peak MB':>9}{'own CPU':>9}{'postgres':>10}{'store':>8}{'rounds':>8}"
+    yield f"{'way':<18}{numbers}"
+    for way, each in cells.items():
+        yield (
+            f"{way:<18}{each['events_per_s']:>10.0f}{each['seconds']:>10.3f}{each['peak_mb']:>9.0f}"
+            f"{each['client_cpu']:>9.2f}{each['postgres_cpu']:>10.2f}{each['store_cpu']:>8.2f}{each['rounds']:>8}"
+        )
+
+
+def stage_table(costs: Mapping[str, float]) -> Iterator[str]:
+    """Word the stages as lines, the longest first."""
+    yield f"{'stage':<20}{'us an event':>12}"
+    for name in sorted(costs, key=costs.__getitem__, reverse=True):
+        yield f"{name:<20}{costs[name]:>12.2f}"
+
+
+def ratio_lines(values: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Word the ratios as lines, with what they should reach."""
+    for ratio in RATIOS:
+        yield figures.ratio_line(ratio.name, values[ratio.name], ratio.target, at_least=ratio.at_least)
+
+
+def main() -> int:
+    """Return 0 when everything was measured, 1 when the run can't be trusted, 2 when something it needs is missing."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object; the table goes to standard error")
+    parser.add_argument("--quick", action="store_true", help="little of everything: shows that it works, not how fast")
+    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="on the disk to measure")  # noqa: S108  (a folder of its own is made in it)
+    arguments = parser.parse_args()
+    try:
+        server_version()
+        importlib.import_module("dlt")
+    except (StackError, ImportError) as error:
+        say(f"benchmarks/loader.py: needs more (pip install 'wpp-lake[devstack,bench]'): {error}")
+        return 2
+    try:
+        report, lines = run(QUICK if arguments.quick else FULL, arguments.folder)
+    except (InvalidRunError, StackError, MigrationError, psycopg.Error) as error:
+        say(f"benchmarks/loader.py: not a valid run: {error}")
+        return 1
+    print("\n".join(lines), file=sys.stderr if arguments.json else sys.stdout)
+    if arguments.json:
+        print(json.dumps(report))
+    return 0
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory(prefix="wpp-lake-bench-", dir="/var/tmp") as name:
-        run(FULL if "--full" in sys.argv else QUICK, Path(name))
+    sys.exit(main())

@@ -36,6 +36,15 @@ _IDLE_SHARE = 0.3  # of one core
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+class InvalidRunError(RuntimeError):
+    """The run can't be trusted; the message says why."""
+
+
+def say(text: str) -> None:
+    """Tell the person who waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
 @dataclass(frozen=True)
 class Process:
     """A process that this run started."""
