@@ -16,14 +16,13 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # as in receiver.py: before this folder
 
-import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 from psycopg import sql
 
@@ -38,7 +37,7 @@ from pipelines.migrations import MigrationError, migrate
 
 BUCKET = "landing"
 SWEEPS_SECONDS = 7 * 60  # after which no further sweep begins
-LAKE, CEILING, EMPTY = "lake", "ceiling", "template1"  # the databases that a round's begins as
+LAKE, CEILING, EMPTY = "lake", "ceiling", "template1"  # what a round's database begins as
 ROUND = "round"
 LOADERS = ("one_conn", "two_conn", "one_event_files")
 
@@ -137,7 +136,7 @@ class Bench:
         return Round(events, seconds, max(result["peak_mb"] for result in results), shares_of_cpu, answers[0][:-1])
 
     def _server_seconds(self) -> dict[str, float]:
-        return {name: _tree_seconds(process.pid) for name, process in self.servers.items()}
+        return {name: process.family_cpu_seconds() for name, process in self.servers.items()}
 
     @contextmanager
     def _process(self, *words: str, database: str = "") -> Iterator[subprocess.Popen[str]]:
@@ -168,18 +167,6 @@ class Bench:
 def _pipe(stream: IO[str] | None) -> IO[str]:
     assert stream is not None  # noqa: S101  (asked for)
     return stream
-
-
-def _tree_seconds(pid: int) -> float:
-    """Return the CPU time of a process, of its children and of those that it had."""
-    process = psutil.Process(pid)
-    own = process.cpu_times()
-    seconds = [own.children_user + own.children_system, own.user + own.system]
-    for child in process.children():
-        with suppress(psutil.NoSuchProcess):  # it ended meanwhile, and counts for its parent
-            times = child.cpu_times()
-            seconds.append(times.user + times.system)
-    return float(sum(seconds))
 
 
 def copy(bench: Bench) -> dict[str, Round]:

@@ -13,7 +13,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +54,22 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all its threads so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK  # utime and stime; field 3 is the first after the name
+        user, system, *_ = _cpu_ticks(self.pid)
+        return (user + system) * _TICK
+
+    def family_cpu_seconds(self) -> float:
+        """Return the CPU time of it, of the children that it had, and of those that it has."""
+        ticks = sum(_cpu_ticks(self.pid))
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                ticks += sum(_cpu_ticks(int(child)))
+        return ticks * _TICK
+
+
+def _cpu_ticks(pid: int) -> list[int]:
+    """Return utime and stime of a process, and those of the children that it waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return [int(field) for field in fields[11:15]]  # field 3 is the first after the name
 
 
 @dataclass(frozen=True)
