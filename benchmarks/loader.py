@@ -90,8 +90,8 @@ class Bench:
         """Generate the files, each landing in a process of its own."""
         with ExitStack() as stack:
             for each in landings:
-                words = (each.day, each.hours_count, each.files_per_hour, each.events_per_file)
-                stack.enter_context(self._process("benchmarks.landings", *map(str, words)))
+                numbers = (each.day, each.hours_count, each.files_per_hour, each.events_per_file)
+                stack.enter_context(self._process("benchmarks.landings", *map(str, numbers)))
 
     @contextmanager
     def database(self, template: str) -> Iterator[str]:
@@ -118,15 +118,15 @@ class Bench:
                 stack.enter_context(self._process("benchmarks.loads", way, *share, database=database))
                 for share in shares
             ]
-            for process in running:
-                _pipe(process.stdout).readline()
+            if not all(_pipe(process.stdout).readline() for process in running):
+                raise BrokenPipeError
             before = self._server_seconds()
             for process in running:
                 _pipe(process.stdin).write("\n")
                 _pipe(process.stdin).flush()
             answers = [[json.loads(line) for line in _pipe(process.stdout)] for process in running]
             after = self._server_seconds()
-        results = [answer[-1] for answer in answers if answer]
+        results = [answer[-1] for answer in answers]
         if sum(result["done"] for result in results) != (files or events):
             raise InvalidRunError(f"{way} dealt with {results}, not with {files or events}")
         seconds = max(result["ended"] for result in results) - min(result["began"] for result in results)
