@@ -132,6 +132,7 @@ class Bench:
         seconds = max(result["ended"] for result in results) - min(result["began"] for result in results)
         cpu = {"client": sum(result["cpu_seconds"] for result in results)}
         cpu |= {name: after[name] - before[name] for name in before}
+        say(f"  {way}: {events} events in {seconds:.2f} s")
         shares_of_cpu = {name: took / seconds for name, took in cpu.items()}
         return Round(events, seconds, max(result["peak_mb"] for result in results), shares_of_cpu, answers[0][:-1])
 
