@@ -8,7 +8,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow lint format lock bench bench-receiver clean
+.PHONY: help venv up demo dev test test-slow lint format lock bench bench-receiver bench-loader clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -54,10 +54,13 @@ lock: venv ## Pin what pyproject.toml asks for, with hashes and without registry
 	uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --all-extras --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
 
-bench: bench-receiver ## Run every benchmark
+bench: bench-receiver bench-loader ## Run every benchmark
 
 bench-receiver: venv ## Measure the receiver against ceilings of the same run (needs wrk; ARGS='--quick' or '--json')
 	$(BIN)/python benchmarks/receiver.py $(ARGS)
+
+bench-loader: venv ## Measure the loader against ceilings of the same run (ARGS='--quick' or '--json')
+	$(BIN)/python benchmarks/loader.py $(ARGS)
 
 clean: ## Remove what was built; data directories stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

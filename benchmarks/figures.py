@@ -46,10 +46,6 @@ class Ratio:
     target: float
     at_least: bool = True
 
-    def reached(self, value: float) -> bool:
-        """Tell whether a value is on the right side of the target."""
-        return value >= self.target if self.at_least else value <= self.target
-
 
 def _rates(other: str) -> Callable[[Sweep], float]:
     return lambda sweep: sweep.rounds["durable"].load.rate / sweep.rounds[other].load.rate
@@ -98,10 +94,15 @@ def _values(ratio: Ratio, sweeps: Sequence[Sweep]) -> list[float]:
 
 
 def _spread(ratio: Ratio, sweeps: Sequence[Sweep]) -> dict[str, Any]:
-    values = [round(value, 3) for value in _values(ratio, sweeps)]
     here = [sweep for sweep in sweeps if sweep.connections == ratio.connections]
     out = [round(ratio.of(sweep), 3) for sweep in here if not sweep.counts]
-    return {"least": min(values), "greatest": max(values), "rounds": values, "not_counted": out}
+    return around(_values(ratio, sweeps)) | {"not_counted": out}
+
+
+def around(values: Sequence[float]) -> dict[str, Any]:
+    """Return the least, the greatest and all of a ratio's values."""
+    rounds = [round(value, 4) for value in values]
+    return {"least": min(rounds), "greatest": max(rounds), "rounds": rounds}
 
 
 def cells(sweeps: Sequence[Sweep]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -141,14 +142,19 @@ def table(sweeps: Sequence[Sweep]) -> Iterator[str]:
                 f"{cell['cpu_us_per_event']:>8}{files:>8}{cell['generator_busy']:>10.2f}"
             )
     yield ""
-    yield f"{'ratio':<26}{'median':>8}{'least':>8}{'greatest':>10}{'target':>9}{'rounds':>8}"
-    medians, spreads = ratios(sweeps), spread(sweeps)
+    yield RATIO_HEAD
     for ratio in RATIOS:
-        value, around = medians[ratio.name], spreads[ratio.name]
-        target = f"{'>=' if ratio.at_least else '<='} {ratio.target:g}"
-        verdict = "" if ratio.reached(value) else "  missed"
-        void = f"  ({len(around['not_counted'])} not counted)" if around["not_counted"] else ""
-        yield (
-            f"{ratio.name:<26}{value:>8.2f}{around['least']:>8.2f}{around['greatest']:>10.2f}{target:>9}"
-            f"{len(around['rounds']):>8}{verdict}{void}"
-        )
+        line = ratio_line(ratio.name, _values(ratio, sweeps), ratio.target, at_least=ratio.at_least)
+        not_counted = len(_spread(ratio, sweeps)["not_counted"])
+        yield line + (f"  ({not_counted} not counted)" if not_counted else "")
+
+
+RATIO_HEAD = f"{'ratio':<26}{'median':>9}{'least':>9}{'greatest':>10}{'target':>9}{'rounds':>8}"
+
+
+def ratio_line(name: str, values: Sequence[float], target: float, *, at_least: bool) -> str:
+    """Word a ratio's values beside what their median should reach."""
+    value = statistics.median(values)
+    verdict = "" if (value >= target if at_least else value <= target) else "  missed"
+    wanted = f"{'>=' if at_least else '<='} {target:g}"
+    return f"{name:<26}{value:>9.3f}{min(values):>9.3f}{max(values):>10.3f}{wanted:>9}{len(values):>8}{verdict}"

@@ -24,7 +24,18 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # before this folder, whe
 
 from benchmarks import figures
 from benchmarks.figures import RATIOS, Round, Sweep
-from benchmarks.running import ROOT, SECRET, Process, Server, serving, settings_env, store, wait_until_idle
+from benchmarks.running import (
+    ROOT,
+    SECRET,
+    InvalidRunError,
+    Process,
+    Server,
+    say,
+    serving,
+    settings_env,
+    store,
+    wait_until_idle,
+)
 from benchmarks.wrk import PATH, Generator, Load, LoadError, SupplyError, find_wrk
 from devstack.errors import StackError
 from devstack.seaweed import server_version
@@ -47,10 +58,6 @@ FIRST_RATE = 20_000  # events a second that a server is supposed to take, until 
 TRIES = 3
 LIMIT_SECONDS = 17 * 60
 STARTS = 5
-
-
-class InvalidRunError(RuntimeError):
-    """The run can't be trusted; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +150,6 @@ def ask(module: str, *words: str, env: Mapping[str, str]) -> dict[str, float]:
         raise InvalidRunError(f"{module} failed ({done.returncode}): {done.stderr.decode()[-2000:]}")
     answer: dict[str, float] = json.loads(done.stdout)
     return answer
-
-
-def say(text: str) -> None:
-    """Tell the person who waits."""
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager

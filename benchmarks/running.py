@@ -13,13 +13,14 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from devstack.errors import StackError
+from devstack.postgres import Postgres
 from devstack.processes import dies_with_parent
 from devstack.seaweed import REGION, Seaweed
 from devstack.waiting import free_ports, wait_until
@@ -35,6 +36,15 @@ _IDLE_SHARE = 0.3  # of one core
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
+class InvalidRunError(RuntimeError):
+    """The run can't be trusted; the message says why."""
+
+
+def say(text: str) -> None:
+    """Tell the person who waits."""
+    print(text, file=sys.stderr, flush=True)
+
+
 @dataclass(frozen=True)
 class Process:
     """A process that this run started."""
@@ -44,8 +54,22 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all its threads so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) * _TICK  # utime and stime; field 3 is the first after the name
+        user, system, *_ = _cpu_ticks(self.pid)
+        return (user + system) * _TICK
+
+    def family_cpu_seconds(self) -> float:
+        """Return the CPU time of it, of the children that it had, and of those that it has."""
+        ticks = sum(_cpu_ticks(self.pid))
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            with suppress(FileNotFoundError, ProcessLookupError):  # ended meanwhile
+                ticks += sum(_cpu_ticks(int(child)))
+        return ticks * _TICK
+
+
+def _cpu_ticks(pid: int) -> list[int]:
+    """Return utime and stime of a process, and those of the children that it waited for."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return [int(field) for field in fields[11:15]]  # field 3 is the first after the name
 
 
 @dataclass(frozen=True)
@@ -128,6 +152,16 @@ def store(folder: Path, buckets: Sequence[str]) -> Iterator[tuple[Seaweed, Proce
         client.close()
         for bucket in buckets:
             server.sync_writes(bucket)
+        yield server, process
+
+
+@contextmanager
+def database_server(folder: Path) -> Iterator[tuple[Postgres, Process]]:
+    """Run a PostgreSQL as the embedded stack does, settings and all."""
+    server = Postgres(folder / "postgres", free_ports(1)[0], secrets.token_hex(16))
+    server.initialise()
+    with running(server.command(), server.folder, os.environ, folder / "postgres.log") as process:
+        wait_until(server.check, "PostgreSQL")
         yield server, process
 
 
