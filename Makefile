@@ -50,16 +50,24 @@ format: venv ## Put the code into its format
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-lock: venv ## Pin what pyproject.toml asks for, with hashes and without registry addresses (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --all-extras --generate-hashes \
-		--no-header --no-annotate --no-emit-index-url pyproject.toml --output-file requirements.lock
+PIN := uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url pyproject.toml
+
+lock: ## Pin what pyproject.toml asks for, with hashes and without registry addresses (needs uv)
+	$(PIN) --extra devstack --extra test --output-file requirements.lock
+	$(PIN) --all-extras --constraint requirements.lock --output-file benchmarks/requirements.lock
 
 bench: bench-receiver bench-loader ## Run every benchmark
 
-bench-receiver: venv ## Measure the receiver against ceilings of the same run (needs wrk; ARGS='--quick' or '--json')
+# What the benchmarks compare with: only they need it.
+$(VENV)/.installed-bench: benchmarks/requirements.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+bench-receiver: $(VENV)/.installed-bench ## Measure the receiver against ceilings of the same run (needs wrk; ARGS='--quick' or '--json')
 	$(BIN)/python benchmarks/receiver.py $(ARGS)
 
-bench-loader: venv ## Measure the loader against ceilings of the same run (ARGS='--quick' or '--json')
+bench-loader: $(VENV)/.installed-bench ## Measure the loader against ceilings of the same run (ARGS='--quick' or '--json')
 	$(BIN)/python benchmarks/loader.py $(ARGS)
 
 clean: ## Remove what was built; data directories stay
