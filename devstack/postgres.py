@@ -44,10 +44,11 @@ _SETTINGS = (
     "--max_wal_size=2GB",
 )
 # How root passes as somebody else and keeps its access to its own folders: in a user namespace, or, where those are
-# forbidden (most containers), as the user nobody with the capability to pass by file modes.
+# forbidden (most containers), as the user nobody with the capability to pass by file modes. Without the securebit
+# access(2), with which initdb looks for its neighbours, would not count that capability.
 _IN_A_NAMESPACE = ("unshare", "--user", "--map-user=1000", "--map-group=1000")
 _AS_NOBODY = (
-    *("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"),
+    *("setpriv", "--securebits=+no_setuid_fixup", "--reuid=65534", "--regid=65534", "--clear-groups"),
     *("--inh-caps=+dac_override", "--ambient-caps=+dac_override"),
 )
 
