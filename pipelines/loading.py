@@ -261,7 +261,10 @@ def _apply(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
 
 
 def _stage_events(conn: Connection, lines: Sequence[StagedLine]) -> dict[StagedLine, str]:
-    """Stage all lines at once; where Postgres refuses, halve until the refused ones stand alone. Returns those."""
+    """Stage all lines but those that Postgres refuses, and return these with what it said.
+
+    Where it doesn't name them all at once, the lines are halved until the refused ones stand alone.
+    """
     if not lines:
         return {}
     try:
@@ -270,9 +273,21 @@ def _stage_events(conn: Connection, lines: Sequence[StagedLine]) -> dict[StagedL
     except REFUSALS as error:
         if len(lines) == 1:
             return {lines[0]: f"{error.sqlstate} {error.diag.message_primary}"}
+        if refused := _refused_payloads(conn, lines):
+            return refused | _stage_events(conn, [staged for staged in lines if staged not in refused])
         middle = len(lines) // 2
         return _stage_events(conn, lines[:middle]) | _stage_events(conn, lines[middle:])
     return {}
+
+
+def _refused_payloads(conn: Connection, lines: Sequence[StagedLine]) -> dict[StagedLine, str]:
+    """Ask for all payloads at once which of them jsonb refuses; none where the question itself is refused."""
+    try:
+        with conn.transaction():
+            payloads = {"payloads": [staged.row.payload for staged in lines]}
+            return {lines[place - 1]: fault for place, fault in conn.execute(query("load/refused_payloads"), payloads)}
+    except REFUSALS:
+        return {}
 
 
 def _event_row(staged: StagedLine) -> tuple[object, ...]:
