@@ -226,8 +226,9 @@ def status(
 
     with failing_in_one_line():
         found = collect(_settings(data_dir))
-    for error in found["errors"]:
-        print(f"wpp-lake: {error}", file=sys.stderr)  # noqa: T201  one line, however wide stderr is
+    changed = [f"landing file {key} was changed after it was loaded" for key in found["changed_files"]]
+    for message in found["errors"] + changed:
+        print(f"wpp-lake: {message}", file=sys.stderr)  # noqa: T201  one line, however wide stderr is
     if as_json:
         print(json.dumps(found))  # noqa: T201  for a program, not for a person
     else:

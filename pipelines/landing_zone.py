@@ -40,11 +40,15 @@ class LandingFile:
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A landing file with its bytes, and the SHA-256 (hex) that the receiver noted of them."""
+    """A landing file with its bytes, and the SHA-256 (hex) that the receiver noted of them.
+
+    `fault` says why there are no bytes, where the store has the file and can't give it, or not all of it.
+    """
 
     file: LandingFile
     content: bytes
     sha256: str | None
+    fault: str | None = None
 
 
 class LandingZone:
@@ -89,8 +93,15 @@ class LandingZone:
             yield from map(list, ahead)
 
     def _read(self, file: LandingFile) -> FetchedFile:
-        found = obstore.get(self._store, file.key)
-        return FetchedFile(file, bytes(found.bytes()), found.attributes.get(DIGEST))
+        try:
+            found = obstore.get(self._store, file.key)
+            content = bytes(found.bytes())
+        except obstore.exceptions.BaseError as error:
+            obstore.head(self._store, file.key)  # a store that can't say this either is down: no fault of the file
+            return FetchedFile(file, b"", None, " ".join(str(error).split())[:300])
+        if len(content) != file.size:
+            return FetchedFile(file, b"", None, f"{len(content)} bytes, where the store lists {file.size}")
+        return FetchedFile(file, content, found.attributes.get(DIGEST))
 
 
 def _batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:

@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from pipelines.extraction import Extracted, extract
-from pipelines.landed import LandingLineError, decode_line, storable
+from pipelines.landed import LandingLineError, decode_line, split_lines, storable
 
 MAX_TYPE = 100  # characters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
@@ -51,6 +51,35 @@ class _Envelope(msgspec.Struct):
 
 
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
+
+
+def read_file(content: bytes, fault: str | None) -> list[bytes]:
+    """Return a landing file's lines; `fault` says why the store didn't give it, if it didn't.
+
+    Raises UnloadableError when it can't be read as a whole: not given, or not text and without one landed line.
+    """
+    if fault:
+        raise UnloadableError("unreadable_file", fault)
+    lines = split_lines(content)
+    if not _is_text(content) and not any(map(_is_landed, lines)):
+        raise UnloadableError("unreadable_file", f"{len(content)} bytes that aren't text")
+    return lines
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
+
+
+def _is_landed(line: bytes) -> bool:
+    try:
+        decode_line(line)
+    except LandingLineError:
+        return False
+    return True
 
 
 def read_line(line: bytes) -> Row:

@@ -7,7 +7,7 @@ people (observations), nor the steps themselves (sql/load).
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,11 +15,9 @@ from typing import Any, Self
 
 import psycopg
 from psycopg import errors
-from psycopg.pq import TransactionStatus
 
-from pipelines.landed import split_lines
 from pipelines.landing_zone import FetchedFile, LandingFile, LandingZone
-from pipelines.lines import Row, UnloadableError, read_line
+from pipelines.lines import Row, UnloadableError, read_file, read_line
 from pipelines.observations import Observations
 from pipelines.queries import load_steps, query
 
@@ -86,21 +84,22 @@ class Batch:
         """Read the lines of some files."""
         batch = cls()
         for each in fetched:
-            batch.add(each.file, each.content)
+            batch.add(each)
         batch.observe()
         return batch
 
-    def add(self, file: LandingFile, content: bytes) -> None:
-        """Read a file's lines; a file that isn't text, and none of whose lines is a JSON object, is put aside whole."""
-        self.files.append(file)
-        lines = split_lines(content)
-        if not any(line.lstrip().startswith(b"{") for line in lines) and not _is_text(content):
-            self.lines[file.key] += 1
-            detail = f"{len(content)} bytes that aren't text"
-            self._put_aside(file.key, WHOLE_FILE, "unreadable_file", detail, content[:HEAD_BYTES])
+    def add(self, fetched: FetchedFile) -> None:
+        """Read a file's lines; one that can't be read is put aside whole."""
+        key, content = fetched.file.key, fetched.content
+        self.files.append(fetched.file)
+        try:
+            lines = read_file(content, fetched.fault)
+        except UnloadableError as error:
+            self.lines[key] += 1
+            self._put_aside(key, WHOLE_FILE, error.reason, error.detail, content[:HEAD_BYTES])
             return
         for number, line in enumerate(lines, 1):
-            self.add_line(file.key, number, line)
+            self.add_line(key, number, line)
 
     def add_line(self, key: str, number: int, line: bytes) -> None:
         """Read one line."""
@@ -128,6 +127,20 @@ class Batch:
             [fault for fault in self.unloadable if fault["landing_key"] in keys],
         )
 
+    def withhold(self, discarded: set[tuple[str, int]]) -> None:
+        """Leave out what was discarded, lines or whole files: it is in quarantine already, and stays there."""
+        if not discarded:
+            return
+
+        def stays(key: str, number: int) -> bool:
+            return discarded.isdisjoint({(key, number), (key, WHOLE_FILE)})
+
+        self.loadable = [staged for staged in self.loadable if stays(staged.landing_key, staged.line_number)]
+        self.unloadable = [fault for fault in self.unloadable if stays(fault["landing_key"], fault["line_number"])]
+        for key in (key for key, number in discarded if number == WHOLE_FILE):
+            self.lines[key] = 1
+        self.seen = None
+
     def refuse(self, refused: dict[StagedLine, str]) -> None:
         """Put aside the lines that Postgres refused."""
         self.loadable = [staged for staged in self.loadable if staged not in refused]
@@ -141,31 +154,33 @@ class Batch:
         self.unloadable.append(fault)
 
 
-def _is_text(content: bytes) -> bool:
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _log_change(key: str) -> None:
+    _log.error("landing file %s was changed after it was loaded; it is not loaded again", key)
 
 
-def pending(conn: Connection, zone: LandingZone, hour: datetime | None = None) -> Iterator[LandingFile]:
+def pending(
+    conn: Connection, zone: LandingZone, hour: datetime | None = None, alarm: Callable[[str], object] = _log_change
+) -> Iterator[LandingFile]:
     """Yield the landing files that the ledger doesn't know, of one hour or of all.
 
-    One that it knows with another etag was changed, which nothing may do: that is logged, and it isn't loaded again.
+    One that it knows with another size or etag was changed, which nothing may do: `alarm` gets its key, and it isn't
+    loaded again.
     """
     for page in zone.files(hour):
         listed = {file.key: file for file in page}
-        for key, changed in conn.execute(query("load/new_files"), _keys_and_etags(page)).fetchall():
+        for key, changed in conn.execute(query("load/new_files"), _as_listed(page)).fetchall():
             if changed:
-                _log.error("landing file %s was changed after it was loaded; it is not loaded again", key)
+                alarm(key)
             else:
                 yield listed[key]
 
 
-def _keys_and_etags(files: Iterable[LandingFile]) -> dict[str, list[str | None]]:
-    files = list(files)
-    return {"keys": [file.key for file in files], "etags": [file.etag for file in files]}
+def _as_listed(files: Sequence[LandingFile]) -> dict[str, list[Any]]:
+    return {
+        "keys": [file.key for file in files],
+        "sizes": [file.size for file in files],
+        "etags": [file.etag for file in files],
+    }
 
 
 def load(conn: Connection, zone: LandingZone, hours: Sequence[datetime], run_id: str) -> LoadCounts:
@@ -220,10 +235,9 @@ def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
 
     The session has the staging tables (sql/load/staging_tables.sql).
     """
-    if conn.info.transaction_status is TransactionStatus.INTRANS:  # a rebuild's: the batch before is staged still
-        conn.execute(query("load/clear_staging"))
     try:
         with conn.transaction():
+            batch.withhold(set(conn.execute(query("load/discarded"), {"keys": [file.key for file in batch.files]})))
             stage(conn, batch)
             conn.execute(query("load/lock"))
             _check_unknown(conn, batch.files)
@@ -234,13 +248,14 @@ def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
 
 def _check_unknown(conn: Connection, files: Sequence[LandingFile]) -> None:
     """Raise _LoadedMeanwhileError when the ledger knows one of the files by now."""
-    unknown = {key for key, changed in conn.execute(query("load/new_files"), _keys_and_etags(files)) if not changed}
+    unknown = {key for key, changed in conn.execute(query("load/new_files"), _as_listed(files)) if not changed}
     if len(unknown) < len(files):
         raise _LoadedMeanwhileError(unknown)
 
 
 def stage(conn: Connection, batch: Batch) -> None:
     """Put what a batch holds into the staging tables; lines that Postgres refuses are put aside."""
+    conn.execute(query("load/clear_staging"))
     batch.refuse(_stage_events(conn, batch.loadable))
     seen = batch.seen or batch.observe()
     _copy(conn, "load/copy_jids", seen.jid_rows())
@@ -315,8 +330,8 @@ def run_steps(conn: Connection) -> dict[str, int]:
 
 
 def _ledger_entries(batch: Batch, loaded: dict[str, int], run_id: str) -> Iterator[dict[str, Any]]:
-    put_aside = Counter(fault["landing_key"] for fault in batch.unloadable)
+    loadable = Counter(staged.landing_key for staged in batch.loadable)
     for file in batch.files:
-        lines, new, bad = batch.lines[file.key], loaded.get(file.key, 0), put_aside[file.key]
-        counts = {"lines": lines, "loaded": new, "duplicates": lines - new - bad, "quarantined": bad}
+        lines, new, good = batch.lines[file.key], loaded.get(file.key, 0), loadable[file.key]
+        counts = {"lines": lines, "loaded": new, "duplicates": good - new, "quarantined": lines - good}
         yield {"key": file.key, "etag": file.etag, "size": file.size, "run_id": run_id, **counts}

@@ -42,13 +42,21 @@ class Status(TypedDict):
     processes: list[Process]
     counts: dict[str, int]
     snapshots: dict[str, str | None]
+    changed_files: list[str]
     errors: list[str]
 
 
 def collect(settings: LakeSettings) -> Status:
     """Gather the status; what can't be asked now is left out, and `errors` says why."""
-    status: Status = {"processes": _processes(settings), "counts": {}, "snapshots": {}, "errors": []}
-    for part, ask in (("counts", _counts), ("snapshots", _snapshots)):
+    status: Status = {
+        "processes": _processes(settings),
+        "counts": {},
+        "snapshots": {},
+        "changed_files": [],
+        "errors": [],
+    }
+    count = partial(_counts, alarm=status["changed_files"].append)
+    for part, ask in (("counts", count), ("snapshots", _snapshots)):
         try:
             status[part] = ask(settings)  # type: ignore[literal-required]  # the two keys above
         except UNREACHABLE as error:
@@ -107,14 +115,14 @@ def _works(action: Callable[[], object]) -> bool:
     return True
 
 
-def _counts(settings: LakeSettings) -> dict[str, int]:
+def _counts(settings: LakeSettings, alarm: Callable[[str], object]) -> dict[str, int]:
     """Count what is landed and loaded; files that the ledger doesn't know are read to count their lines."""
     zone = LandingZone(settings)
     with psycopg.connect(settings.conninfo) as conn:
         # One moment for the counts and for what the ledger knows, so that each listed file counts once.
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         row: dict[str, Any] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
-        waiting = list(pending(conn, zone))
+        waiting = list(pending(conn, zone, alarm=alarm))
     waiting_lines = sum(len(split_lines(each.content)) for batch in zone.fetch(waiting) for each in batch)
     files, lines = row.pop("files"), row.pop("lines")
     landed = {"landed_files": files + len(waiting), "landed_events": int(lines) + waiting_lines}

@@ -49,6 +49,8 @@ def verify(zone: LandingZone, secrets: Sequence[bytes], hour: datetime | None = 
 
 def _failures(fetched: FetchedFile, secrets: Sequence[bytes]) -> Iterator[Failure]:
     key = fetched.file.key
+    if fetched.fault:
+        yield Failure(key, 0, f"the store can't give it: {fetched.fault}")
     if fetched.sha256 is not None and fetched.sha256 != hashlib.sha256(fetched.content).hexdigest():
         yield Failure(key, 0, "the file isn't what the receiver put: its digest differs")
     for number, line in enumerate(split_lines(fetched.content), 1):

@@ -2,7 +2,7 @@
 select (select count(*) from landing_files) as files,
        (select coalesce(sum(lines), 0) from landing_files) as lines,
        (select coalesce(sum(loaded + duplicates), 0) from landing_files) as loaded_events,
-       (select count(*) from quarantined_events) as quarantined,
+       (select coalesce(sum(quarantined), 0) from landing_files) as quarantined,
        (select count(*) from whatsapp_groups) as whatsapp_groups,
        (select count(*) from whatsapp_participants) as whatsapp_participants,
        (select count(*) from whatsapp_events) as whatsapp_events

@@ -133,7 +133,8 @@ class FaultProxy:
         """Pass a request on, its signed headers and path as they are; return the answer."""
         url = URL(self._store + request.raw_path, encoded=True)
         async with session.request(request.method, url, headers=request.headers, data=BytesIO(body)) as answer:
-            kept = {name: value for name, value in answer.headers.items() if name.lower() not in _OF_ONE_CONNECTION}
+            dropped = _OF_ONE_CONNECTION - ({"content-length"} if request.method == "HEAD" else set())
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in dropped}
             return web.Response(status=answer.status, headers=kept, body=await answer.read())
 
 

@@ -91,6 +91,7 @@ def test_load_snapshot_and_status(lake: Lake, dagster_home: Path) -> None:
             "whatsapp_participants": None,
             "whatsapp_participant_jids": None,
         },
+        "changed_files": [],
         "errors": [],
     }
     assert dagster_home.exists()

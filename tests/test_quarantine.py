@@ -3,24 +3,34 @@
 import gzip
 import json
 import logging
+import os
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+import obstore
 import psycopg
 import pytest
 from factories import RECEIVED, event, line, message, participant
+from fault_proxy import answers, fault_proxy
 from lake import Lake
 from test_cli import wpp_lake
 from test_loading_crash import land
 
-from pipelines import loading
+from pipelines import loading, status
+from pipelines.landing_zone import LandingZone
 from pipelines.lines import Row, UnloadableError, read_line
-from pipelines.loading import LoadCounts, load, rebuild
+from pipelines.loading import Batch, LoadCounts, load, rebuild
 from pipelines.quarantine import NoSuchEntryError, discard, entries, entry, retry
+from pipelines.settings import LakeSettings
+
+if TYPE_CHECKING:
+    from conftest import S3
 
 ROOT = Path(__file__).parent.parent
 BAD = b"not json\n"
@@ -256,3 +266,130 @@ def test_a_list_without_content_says_nothing_private(lake: Lake) -> None:
     lake.land(b'{"event_id":"5500900000001"}\n')
     lake.load()
     assert "5500900000001" not in wpp_lake("quarantine", "ls", "--json").stdout
+
+
+@contextmanager
+def refusing(lake: Lake, sqlstate: str) -> Iterator[None]:
+    """Let Postgres answer with this SQLSTATE to every line of the type `refused`."""
+    lake.load()  # makes the staging tables
+    lake.connection.execute(
+        f"""create function pg_temp.refuse() returns trigger language plpgsql as
+            $$ begin raise exception 'can''t store it' using errcode = '{sqlstate}'; end $$;
+            create trigger refuse before insert on staged_events for each row
+            when (new.type = 'refused') execute function pg_temp.refuse();""".encode()
+    )
+    yield
+    lake.connection.execute("drop trigger refuse on staged_events")
+
+
+@pytest.mark.parametrize("sqlstate", ["22003", "54000", "54001", "XX000"])
+def test_what_postgres_refused_loads_once_it_takes_it(lake: Lake, sqlstate: str) -> None:
+    with refusing(lake, sqlstate):
+        lake.land(line(event(), 1), line(event(kind="refused"), 1), line(event(), 2))
+        assert lake.load() == LoadCounts(files=1, lines=3, loaded=2, quarantined=1)
+        [refused] = entries(lake.connection)
+        assert (refused["reason"], refused["detail"]) == ("refused_by_postgres", f"{sqlstate} can't store it")
+        assert retry(lake.connection, [refused]) == {"open": 1}
+    assert retry(lake.connection, [refused]) == {"loaded": 1}
+    assert lake.rows(LEDGER) == [(3, 2, 1, 0)]
+    assert lake.rows("select sum(deliveries)::int from whatsapp_events") == [(3,)]
+
+
+def test_thousands_of_refused_lines_are_found_at_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies: list[str] = []
+    copy = loading._copy  # noqa: SLF001  to count the attempts
+
+    def counted(conn: loading.Connection, name: str, rows: Iterable[tuple[object, ...]]) -> None:
+        copies.append(name)
+        copy(conn, name, rows)
+
+    monkeypatch.setattr(loading, "_copy", counted)
+    refused = b'{"type":"x","payload":1e400000}'
+    lake.land(*[line(refused if number % 2 else event(), number) for number in range(4000)])
+    assert lake.load() == LoadCounts(files=1, lines=4000, loaded=2000, quarantined=2000)
+    assert copies.count("load/copy_events") == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(line(event()) * 50), os.urandom(1_000_000), line(event()).decode().encode("utf-16-le")],
+    ids=["gzip", "large", "utf-16"],
+)
+def test_whatever_is_not_text_is_one_entry(lake: Lake, content: bytes) -> None:
+    lake.land(content)
+    lake.land(line(event()))
+    assert lake.load() == LoadCounts(files=2, lines=2, loaded=1, quarantined=1)
+    assert [(each["reason"], each["line_number"]) for each in entries(lake.connection)] == [("unreadable_file", 0)]
+
+
+def test_one_landed_line_makes_a_file_one_of_lines(lake: Lake) -> None:
+    lake.land(b"\xff\0\n", line(event()), b"\xff\n")
+    assert lake.load() == LoadCounts(files=1, lines=3, loaded=1, quarantined=2)
+
+
+def test_a_file_that_the_store_refuses_is_put_aside_and_a_store_that_is_down_is_not(
+    lake: Lake, s3: "S3", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land(line(event()))
+    [[file]] = lake.zone.files()
+    with fault_proxy(s3) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        zone = LandingZone(LakeSettings.from_environment())
+        proxy.always(answers(403))
+        with pytest.raises(obstore.exceptions.PermissionDeniedError):
+            list(zone.fetch([file]))
+        proxy.first(answers(403))
+        [[fetched]] = zone.fetch([file])
+    batch = Batch.read([fetched])
+    assert [(fault["reason"], fault["line_number"], fault["raw"]) for fault in batch.unloadable] == [
+        ("unreadable_file", 0, b"")
+    ]
+    assert batch.lines == {file.key: 1}
+
+
+@pytest.mark.slow
+def test_a_file_that_is_corrupt_in_the_store_stops_no_load(lake: Lake, s3: "S3") -> None:
+    """The real thing: a bit flips on the store's disk, so that it refuses the object, also when asked again."""
+    incompressible = os.urandom(2000)
+    key = lake.land(incompressible)
+    lake.land(line(event()))
+    [volume] = [path for path in s3.folder.glob("**/*.dat") if incompressible in path.read_bytes()]
+    with volume.open("r+b") as file:
+        file.seek(volume.read_bytes().index(incompressible))
+        file.write(bytes([incompressible[0] ^ 1]))
+    assert lake.load() == LoadCounts(files=2, lines=2, loaded=1, quarantined=1)
+    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event(), 2))
+    retry(lake.connection, entries(lake.connection))
+    assert lake.load() == LoadCounts(files=1, lines=1, loaded=1)
+
+
+def test_what_was_discarded_stays_out_of_rebuilt_tables(lake: Lake) -> None:
+    """Even where the loader of today would take it: a decision isn't undone by a rebuild."""
+    with refusing(lake, "22003"):
+        key = lake.land(line(event(), 1), line(event(message(participant(2)), kind="refused"), 2), BAD)
+        lake.load()
+    whole = lake.land(gzip.compress(b"a"))
+    lake.load()
+    discarded = [each["id"] for each in entries(lake.connection) if each["line_number"] != 3]
+    discard(lake.connection, discarded, "ana", "why")
+    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=whole, Body=line(event(), 4) + line(event(), 5))
+    before = lake.content(), lake.rows(LEDGER)
+    assert rebuild(lake.connection, lake.zone, "rebuild") == LoadCounts(files=2, lines=4, loaded=1, quarantined=3)
+    assert (lake.content(), lake.rows(LEDGER)) == before
+    found = [(each["landing_key"], each["line_number"], each["state"]) for each in entries(lake.connection, None)]
+    assert sorted(found) == sorted([(key, 2, "discarded"), (key, 3, "open"), (whole, 0, "discarded")])
+
+
+def test_the_counts_of_the_status_add_up_after_a_retry(put_aside: Lake) -> None:
+    retry(put_aside.connection, entries(put_aside.connection))
+    counts = status.collect(put_aside.settings)["counts"]
+    assert (counts["landed_events"], counts["loaded_events"], counts["quarantined"]) == (5, 4, 1)
+
+
+def test_the_status_names_changed_files(lake: Lake) -> None:
+    key = lake.land(line(event(), 1))
+    lake.load()
+    assert status.collect(lake.settings)["changed_files"] == []
+    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event(), 2))
+    found = status.collect(lake.settings)
+    assert (found["changed_files"], found["errors"], found["counts"]["landed_files"]) == ([key], [], 1)
