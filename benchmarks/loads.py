@@ -124,7 +124,7 @@ def three_statements(*hours: str) -> Iterator[Work]:
 
 def _insert_file(conn: psycopg.Connection[Any], fetched: FetchedFile) -> int:
     batch = pipelines.loading.Batch()
-    batch.add(fetched.file, fetched.content)
+    batch.add(fetched)
     with conn.transaction(), conn.cursor() as cursor:
         for staged in batch.loadable:
             _insert_event(cursor, staged.row, staged.landing_key, staged.line_number)

@@ -94,14 +94,20 @@ class LandingZone:
 
     def _read(self, file: LandingFile) -> FetchedFile:
         try:
-            found = obstore.get(self._store, file.key)
-            content = bytes(found.bytes())
-        except obstore.exceptions.BaseError as error:
+            found, content = self._get(file.key)
+        except obstore.exceptions.BaseError:
             obstore.head(self._store, file.key)  # a store that can't say this either is down: no fault of the file
-            return FetchedFile(file, b"", None, " ".join(str(error).split())[:300])
+            try:
+                found, content = self._get(file.key)
+            except obstore.exceptions.BaseError as error:
+                return FetchedFile(file, b"", None, " ".join(str(error).split())[:300])
         if len(content) != file.size:
             return FetchedFile(file, b"", None, f"{len(content)} bytes, where the store lists {file.size}")
         return FetchedFile(file, content, found.attributes.get(DIGEST))
+
+    def _get(self, key: str) -> tuple[obstore.GetResult, bytes]:
+        found = obstore.get(self._store, key)
+        return found, bytes(found.bytes())
 
 
 def _batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 import psycopg
 from psycopg import errors
+from psycopg.pq import TransactionStatus
 
 from pipelines.landing_zone import FetchedFile, LandingFile, LandingZone
 from pipelines.lines import Row, UnloadableError, read_file, read_line
@@ -235,6 +236,8 @@ def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
 
     The session has the staging tables (sql/load/staging_tables.sql).
     """
+    if conn.info.transaction_status is TransactionStatus.INTRANS:  # a rebuild's: the batch before is staged still
+        conn.execute(query("load/clear_staging"))
     try:
         with conn.transaction():
             batch.withhold(set(conn.execute(query("load/discarded"), {"keys": [file.key for file in batch.files]})))
@@ -255,7 +258,6 @@ def _check_unknown(conn: Connection, files: Sequence[LandingFile]) -> None:
 
 def stage(conn: Connection, batch: Batch) -> None:
     """Put what a batch holds into the staging tables; lines that Postgres refuses are put aside."""
-    conn.execute(query("load/clear_staging"))
     batch.refuse(_stage_events(conn, batch.loadable))
     seen = batch.seen or batch.observe()
     _copy(conn, "load/copy_jids", seen.jid_rows())
