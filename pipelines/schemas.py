@@ -1,6 +1,7 @@
 """The snapshots' Arrow schemas: what every Parquet file of a table holds, whatever its rows.
 
-Belongs here: column names and types. Not: where a column comes from (docs/tables.md, sql/snapshots).
+Belongs here: column names, types, and what they mean, which each file carries and docs/tables.md repeats. Not: the
+queries (sql/snapshots).
 """
 
 from typing import Any
@@ -14,60 +15,60 @@ _UUID = _JSON = _TEXT = pa.string()
 _TIME = pa.timestamp("us", tz="UTC")
 
 
-def _column(name: str, kind: pa.DataType) -> "pa.Field[Any]":
-    """Make a column that may be null."""
-    return pa.field(name, kind)
+def _column(name: str, kind: pa.DataType, meaning: str, unit: str, source: str = "") -> "pa.Field[Any]":
+    """Make a column that may be null; its source is the column of its name in the table unless another is given."""
+    return pa.field(name, kind, metadata={"meaning": meaning, "unit": unit, "source": source or name})
 
 
-def _required(name: str, kind: pa.DataType) -> "pa.Field[Any]":
+def _required(name: str, kind: pa.DataType, meaning: str, unit: str, source: str = "") -> "pa.Field[Any]":
     """Make a column that never is null."""
-    return pa.field(name, kind, nullable=False)
+    return _column(name, kind, meaning, unit, source).with_nullable(False)  # noqa: FBT003  the API's only way
 
 
 SCHEMAS: dict[str, pa.Schema] = {
     "whatsapp_events": pa.schema([
-        _required("id", _UUID),
-        _required("event_id", _UUID),
-        _required("type", _TEXT),
-        _column("group_id", _UUID),
-        _column("group_jid", _TEXT),
-        _column("participant_id", _UUID),
-        _column("participant_jid", _TEXT),
-        _column("tenant_id", _UUID),
-        _column("occurred_at", _TIME),
-        _required("received_at", _TIME),
-        _required("last_received_at", _TIME),
-        _required("deliveries", pa.int32()),
-        _required("undecrypted", pa.bool_()),
-        _required("payload", _JSON),
-        _required("payload_sanitized", pa.bool_()),
-        _required("landing_key", _TEXT),
-        _required("landing_line", pa.int32()),
+        _required("id", _UUID, "the row; other when the tables are made again", "UUID"),
+        _required("event_id", _UUID, "the event; stable for ever", "UUID"),
+        _required("type", _TEXT, "Baileys' event name; an open set", "text"),
+        _column("group_id", _UUID, "its group; null outside groups", "UUID"),
+        _column("group_jid", _TEXT, "its group's address", "JID", "whatsapp_groups.external_jid"),
+        _column("participant_id", _UUID, "its author, as known at state_at; null where the body shows none", "UUID"),
+        _column("participant_jid", _TEXT, "the author's address as shown", "JID"),
+        _column("tenant_id", _UUID, "the community; not set today", "UUID"),
+        _column("occurred_at", _TIME, "when it happened; null where the body has no time", "microseconds, UTC"),
+        _required("received_at", _TIME, "first delivery", "microseconds, UTC"),
+        _required("last_received_at", _TIME, "last delivery", "microseconds, UTC"),
+        _required("deliveries", pa.int32(), "how often it was delivered", "landed lines"),
+        _required("undecrypted", pa.bool_(), "a placeholder for a message not decrypted yet", "true or false"),
+        _required("payload", _JSON, "what Baileys gave; JSON null is the text null", "JSON"),
+        _required("payload_sanitized", pa.bool_(), "NUL or lone surrogates are U+FFFD in payload", "true or false"),
+        _required("landing_key", _TEXT, "landing file of the chosen body", "object key"),
+        _required("landing_line", pa.int32(), "its line in that file", "lines, from 1"),
     ]),
     "whatsapp_groups": pa.schema([
-        _required("id", _UUID),
-        _required("external_jid", _TEXT),
-        _column("tenant_id", _UUID),
-        _column("display_name", _TEXT),
-        _column("internal_name", _TEXT),
-        _column("payload", _JSON),
-        _required("first_seen_at", _TIME),
-        _required("last_seen_at", _TIME),
+        _required("id", _UUID, "the row; other when the tables are made again", "UUID"),
+        _required("external_jid", _TEXT, "the group's address", "JID"),
+        _column("tenant_id", _UUID, "the community; not set today", "UUID"),
+        _column("display_name", _TEXT, "newest name", "text"),
+        _column("internal_name", _TEXT, "name given by the community; not set today", "text"),
+        _column("payload", _JSON, "newest full metadata", "JSON"),
+        _required("first_seen_at", _TIME, "first receipt of a line that names it", "microseconds, UTC"),
+        _required("last_seen_at", _TIME, "last receipt of a line that names it", "microseconds, UTC"),
     ]),
     "whatsapp_participants": pa.schema([
-        _required("id", _UUID),
-        _required("external_jid", _TEXT),
-        _column("push_name", _TEXT),
-        _column("identity_id", _UUID),
-        _column("payload", _JSON),
-        _required("first_seen_at", _TIME),
-        _required("last_seen_at", _TIME),
+        _required("id", _UUID, "the row; other when the tables are made again", "UUID"),
+        _required("external_jid", _TEXT, "the phone once it is known, else the LID", "JID"),
+        _column("push_name", _TEXT, "newest name among the person's addresses", "text"),
+        _column("identity_id", _UUID, "the linked user; not set today", "UUID"),
+        _column("payload", _JSON, "not set today", "JSON"),
+        _required("first_seen_at", _TIME, "first receipt of a line that shows the person", "microseconds, UTC"),
+        _required("last_seen_at", _TIME, "last receipt of a line that shows the person", "microseconds, UTC"),
     ]),
     "whatsapp_participant_jids": pa.schema([
-        _required("jid", _TEXT),
-        _required("participant_id", _UUID),
-        _column("push_name", _TEXT),
-        _required("first_seen_at", _TIME),
-        _required("last_seen_at", _TIME),
+        _required("jid", _TEXT, "the address", "JID"),
+        _required("participant_id", _UUID, "the person whose it is at state_at", "UUID"),
+        _column("push_name", _TEXT, "newest name of a message whose author shows it", "text"),
+        _required("first_seen_at", _TIME, "first receipt of a line that shows it", "microseconds, UTC"),
+        _required("last_seen_at", _TIME, "last receipt of a line that shows it", "microseconds, UTC"),
     ]),
 }  # fmt: skip
