@@ -19,6 +19,7 @@ from pipelines.settings import LakeSettings
 from receiver.landing import DIGEST, PREFIX, hour_prefix
 
 if TYPE_CHECKING:
+    from obstore import GetResult
     from obstore.store import S3Config
 
 BATCH_BYTES = 16 << 20
@@ -105,7 +106,7 @@ class LandingZone:
             return FetchedFile(file, b"", None, f"{len(content)} bytes, where the store lists {file.size}")
         return FetchedFile(file, content, found.attributes.get(DIGEST))
 
-    def _get(self, key: str) -> tuple[obstore.GetResult, bytes]:
+    def _get(self, key: str) -> "tuple[GetResult, bytes]":
         found = obstore.get(self._store, key)
         return found, bytes(found.bytes())
 
