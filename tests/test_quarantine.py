@@ -17,7 +17,7 @@ import obstore
 import psycopg
 import pytest
 from factories import RECEIVED, event, line, message, participant
-from fault_proxy import answers, fault_proxy
+from fault_proxy import answers, fault_proxy, passes
 from lake import Lake
 from test_cli import wpp_lake
 from test_loading_crash import land
@@ -339,6 +339,8 @@ def test_a_file_that_the_store_refuses_is_put_aside_and_a_store_that_is_down_is_
         with pytest.raises(obstore.exceptions.PermissionDeniedError):
             list(zone.fetch([file]))
         proxy.first(answers(403))
+        assert [each.fault for [each] in zone.fetch([file])] == [None]
+        proxy.first(answers(403), passes, answers(403))
         [[fetched]] = zone.fetch([file])
     batch = Batch.read([fetched])
     assert [(fault["reason"], fault["line_number"], fault["raw"]) for fault in batch.unloadable] == [
