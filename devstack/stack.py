@@ -23,7 +23,10 @@ SNAPSHOT_BUCKET = "wpp-snapshots"
 LAKE_DATABASE = "wpp_lake"
 DAGSTER_DATABASE = "dagster"
 _CODE = Path(__file__).parent.parent  # the folder that every package of the project is in
-_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_PASSED_ON = (
+    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"),
+    "SNAPSHOT_MINUTES",
+)
 _FOREIGN = ("AWS_", "PG", "WEED_")
 _WORKSPACE = """\
 load_from:

@@ -19,6 +19,7 @@ from pipelines.settings import LakeSettings
 from pipelines.snapshots import SnapshotStore, tables_of, write_snapshots
 
 COUNTS = tuple(field.name for field in dataclasses.fields(LoadCounts))
+ONLY_STALE = "wpp-lake/only-stale"  # the tag of a run that leaves the files that are current
 TABLES = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
 
 
@@ -85,7 +86,7 @@ def snapshots(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -
     """Write a UTC date's Parquet files: its events, and for the running date every group, person and address."""
     day = parse_day(context.partition_key)
     settings, store = lake.settings(), lake.snapshot_store()
-    for written in write_snapshots(settings, store, day):
+    for written in write_snapshots(settings, store, day, only_stale=ONLY_STALE in context.run.tags):
         uri = f"s3://{store.bucket}/{written.key}"
         context.log.info("%s: %d rows", uri, written.rows)
         yield dg.MaterializeResult(

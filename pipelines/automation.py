@@ -1,17 +1,16 @@
-"""What makes runs by itself: the sensor that finds new landing files, and the snapshot schedule.
+"""What makes runs by itself: the sensors that find new landing files and stale snapshots.
 
 Belongs here: when a job runs, and for which partitions. Not: what it does (assets).
 """
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from pipelines.assets import Lake, snapshots, tables
+from pipelines.assets import ONLY_STALE, Lake, snapshots, tables
 from pipelines.loading import pending
 from pipelines.partitions import HOURS, hour_key, range_tags
-from pipelines.snapshots import stale_dates, today
+from pipelines.snapshots import stale_dates
 
 SENSOR_SECONDS = 10
 # Files become visible out of order (a slow upload, a skewed clock, a second receiver): every tick lists the last hours
@@ -65,17 +64,21 @@ def _hours_with_pending_files(lake: Lake, now: datetime | None) -> set[datetime]
     return {hour for hour in found if HOURS.has_partition_key(hour_key(hour))}
 
 
-@dg.schedule(job=snapshot_job, cron_schedule="*/15 * * * *", default_status=dg.DefaultScheduleStatus.RUNNING)
-def snapshots_every_quarter(
-    context: dg.ScheduleEvaluationContext, lake: dg.ResourceParam[Lake]
-) -> Iterator[dg.RunRequest]:
-    """Ask for today's snapshots, and for those of past dates whose events changed."""
+@dg.sensor(job=snapshot_job, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+def stale_snapshots(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
+) -> dg.SensorResult | dg.SkipReason:
+    """Ask for the snapshots that are stale, every SNAPSHOT_MINUTES at most, unless some are on their way."""
+    now = datetime.now(UTC)
+    every = timedelta(minutes=lake.settings().snapshot_minutes)
+    if context.cursor and now < datetime.fromisoformat(context.cursor) + every:
+        return dg.SkipReason("not due yet")
     if _is_on_its_way(context.instance, snapshot_job.name):
-        return
+        return dg.SkipReason("a snapshot is on its way")
     with lake.database() as conn:
         dates = stale_dates(conn, lake.snapshot_store())
-    for day in (*dates, today()):
-        yield dg.RunRequest(partition_key=day.isoformat())
+    asked = [dg.RunRequest(partition_key=day.isoformat(), tags={ONLY_STALE: "true"}) for day in dates]
+    return dg.SensorResult(run_requests=asked, cursor=now.isoformat() if asked else None)
 
 
 def _is_on_its_way(instance: dg.DagsterInstance, job: str) -> bool:

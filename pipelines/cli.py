@@ -112,7 +112,7 @@ def snapshot(
     date: Annotated[str | None, typer.Option(help="One UTC date, as 2026-05-21.")] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Write Parquet snapshots: one date's, or today's and those of past dates whose events changed."""
+    """Write Parquet snapshots: one date's, or those that are missing or changed since."""
     with failing_in_one_line():
         _settings(data_dir)
         from pipelines.partitions import parse_day

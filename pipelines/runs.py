@@ -8,11 +8,11 @@ from datetime import date, datetime
 
 import dagster as dg
 
-from pipelines.assets import Lake, load_counts
+from pipelines.assets import ONLY_STALE, Lake, load_counts
 from pipelines.definitions import defs
 from pipelines.loading import LoadCounts, pending
 from pipelines.partitions import HOURS, PARTITION, hour_key, range_tags
-from pipelines.snapshots import stale_dates, today
+from pipelines.snapshots import stale_dates
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the caller says what went wrong
 
@@ -38,9 +38,9 @@ def run_load(hour: datetime | None = None) -> LoadCounts:
 
 
 def run_snapshots(day: date | None = None) -> Iterator[tuple[str, int]]:
-    """Write one UTC date's snapshots, or today's and the stale ones; yield each file's address and its rows."""
-    for each in [day] if day else [*_stale_dates(), today()]:
-        for written in _run("snapshot", {PARTITION: each.isoformat()}):
+    """Write one UTC date's snapshots, or the stale ones, today's among them; yield each file's address and its rows."""
+    for each in [day] if day else _stale_dates():
+        for written in _run("snapshot", {PARTITION: each.isoformat()} | ({} if day else {ONLY_STALE: "true"})):
             yield (
                 str(written.metadata["dagster/uri"].value),
                 int(str(written.metadata["dagster/partition_row_count"].value)),

@@ -25,6 +25,7 @@ class LakeSettings(BaseSettings):
     whatsapp_webhook_previous_secrets: Json[tuple[SecretStr, ...]] = Field(default=())
     landing_bucket: str = "wpp-landing"
     snapshot_bucket: str = "wpp-snapshots"
+    snapshot_minutes: float = Field(default=10, ge=1)
     aws_endpoint_url_s3: str | None = None
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None

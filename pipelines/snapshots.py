@@ -4,7 +4,8 @@ Belongs here: which files to write, from which moment, and how. Not: their colum
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -13,7 +14,9 @@ import adbc_driver_postgresql.dbapi as adbc
 import boto3
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from psycopg import sql
@@ -26,8 +29,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 EVENTS = "whatsapp_events"
-ZSTD_LEVEL = 3
 FIRST_DATE = date(2026, 1, 1)  # nothing was collected before it
+HOURS = range(24)
+# A row group is what is in memory at once; an hour of a busy day has several, each with some of its groups.
+ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1 << 15, 1 << 26
+BATCH_BYTES = 1 << 22
+PAGE_BYTES = 1 << 23  # a long page compresses better
+UNLIKE = {"id", "event_id", "jid", "external_jid", "payload"}  # columns whose values seldom repeat
+MOST_IN_ONE_PUT = 5 << 30  # bytes; S3 takes more only in parts, and those of a killed writer stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +79,14 @@ class SnapshotStore:
         )
 
     def put(self, key: str, file: IO[bytes], metadata: dict[str, str]) -> None:
-        """Put a file in one step: a reader sees the old one or the new one."""
-        self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"Metadata": metadata})
+        """Put a file in one step: a reader sees the old one or the new one, and a killed writer leaves nothing."""
+        one_put = TransferConfig(multipart_threshold=MOST_IN_ONE_PUT + 1)
+        self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"Metadata": metadata}, Config=one_put)
 
-    def revision(self, day: date) -> str | None:
-        """Return the revision of the date's events in their snapshot, None without one."""
+    def revision(self, table: str, day: date) -> str | None:
+        """Return the revision that the table's snapshot of a date shows, None without one."""
         try:
-            head = self._client.head_object(Bucket=self.bucket, Key=snapshot_key(EVENTS, day))
+            head = self._client.head_object(Bucket=self.bucket, Key=snapshot_key(table, day))
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004  not found
                 return None
@@ -91,42 +101,108 @@ class SnapshotStore:
 
 
 def stale_dates(conn: psycopg.Connection[Any], store: SnapshotStore) -> list[date]:
-    """Return the past UTC dates whose events have no snapshot, or changed since it was written."""
+    """Return the UTC dates of whose snapshots one is missing or shows what has changed since, today's among them."""
     days = conn.execute(query("snapshots/event_days")).fetchall()
-    return [day for day, revision in days if FIRST_DATE <= day < today() and store.revision(day) != revision]
+    past = [day for day, revision in days if FIRST_DATE <= day < today() and store.revision(EVENTS, day) != revision]
+    moment = conn.execute(_filled("snapshots/moment", date=today()).encode()).fetchall()[0]
+    return [*past, today()] if _stale_tables(store, today(), _revisions(today(), moment)) else past
 
 
-def write_snapshots(settings: LakeSettings, store: SnapshotStore, day: date) -> Iterator[Snapshot]:
-    """Write a UTC date's snapshots, all from one moment, and yield each as it is there."""
+def write_snapshots(
+    settings: LakeSettings, store: SnapshotStore, day: date, *, only_stale: bool = False
+) -> Iterator[Snapshot]:
+    """Write a UTC date's snapshots, or the stale ones, all from one moment, and yield each as it is there."""
     with adbc.connect(settings.conninfo) as conn, conn.cursor() as cursor:
+        cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
         cursor.execute("set transaction isolation level repeatable read, read only")
-        cursor.execute(_dated("snapshots/moment", day))
+        cursor.execute("set local work_mem = '128MB'")  # most hours are sorted without a file
+        cursor.execute(_filled("snapshots/moment", date=day))
         moment = cursor.fetchone()
         metadata = {
             "schema_version": SCHEMA_VERSION,
             "state_at": moment[0].astimezone(UTC).isoformat(),
-            "revision": moment[1] or "",
             "created_at": datetime.now(UTC).isoformat(),
         }
-        for table in tables_of(day):
-            yield _write(cursor, store, table, day, metadata)
+        revisions = _revisions(day, moment)
+        for table in _stale_tables(store, day, revisions) if only_stale else revisions:
+            yield _write(cursor, store, table, day, metadata | {"revision": revisions[table]})
+
+
+def _revisions(day: date, moment: Sequence[Any]) -> dict[str, str]:
+    """Return the tables that a date's snapshot has, each with its revision at the moment."""
+    _, of_events, of_state = moment
+    return {table: of_events if table == EVENTS else of_state for table in tables_of(day)}
+
+
+def _stale_tables(store: SnapshotStore, day: date, revisions: Mapping[str, str]) -> list[str]:
+    """Return the tables whose snapshot of a date isn't of this revision."""
+    return [table for table, revision in revisions.items() if store.revision(table, day) != revision]
 
 
 def _write(cursor: adbc.Cursor, store: SnapshotStore, table: str, day: date, metadata: dict[str, str]) -> Snapshot:
-    cursor.execute(_dated(f"snapshots/{table}", day))
-    schema = SCHEMAS[table].with_metadata(metadata)
-    rows = 0
     with tempfile.TemporaryFile() as file:
-        with pq.ParquetWriter(file, schema, compression="zstd", compression_level=ZSTD_LEVEL) as writer:
-            for batch in cursor.fetch_record_batch():
-                writer.write_table(
-                    pa.Table.from_batches([batch]).cast(SCHEMAS[table]).replace_schema_metadata(metadata)
-                )
-                rows += batch.num_rows
+        metadata |= write_parquet(file, SCHEMAS[table], _batches(cursor, table, day), metadata)
         file.seek(0)
         store.put(snapshot_key(table, day), file, metadata)
-    return Snapshot(table, snapshot_key(table, day), rows)
+    return Snapshot(table, snapshot_key(table, day), int(metadata["row_count"]))
 
 
-def _dated(name: str, day: date) -> str:
-    return sql.SQL(query(name).decode()).format(date=sql.Literal(day)).as_string()
+def write_parquet(
+    file: IO[bytes], schema: pa.Schema, batches: Iterator[pa.RecordBatch], metadata: Mapping[str, str]
+) -> dict[str, str]:
+    """Write batches as a Parquet file with this metadata, and with what the rows add to it, which is returned."""
+    times = {field.name for field in schema if pa.types.is_timestamp(field.type)}
+    rows, received = 0, set[datetime]()
+    with pq.ParquetWriter(
+        file,
+        schema.with_metadata(dict(metadata)),
+        compression="zstd",
+        compression_level=3,
+        data_page_size=PAGE_BYTES,
+        use_dictionary=[name for name in schema.names if name not in UNLIKE | times],  # type: ignore[arg-type]
+        column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+    ) as writer:
+        for group in _row_groups(_read_ahead(batches)):
+            rows += len(group)
+            if "received_at" in schema.names:
+                least, greatest = pc.min_max(group["received_at"]).values()
+                received |= {least.as_py(), greatest.as_py()}
+            writer.write_table(group.cast(schema).replace_schema_metadata(dict(metadata)), len(group))
+        found = {"row_count": str(rows)}
+        if received:
+            found |= {"received_from": min(received).isoformat(), "received_to": max(received).isoformat()}
+        writer.add_key_value_metadata(found)
+    return found
+
+
+def _batches(cursor: adbc.Cursor, table: str, day: date) -> Iterator[pa.RecordBatch]:
+    """Yield a table's rows; events an hour after the other, since the database sorts hours for less than a day."""
+    for hour in HOURS if table == EVENTS else [None]:
+        cursor.execute(_filled(f"snapshots/{table}", date=day, hour=hour))
+        yield from cursor.fetch_record_batch()
+
+
+def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Read the next batch while the last one is worked on."""
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, batches, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, batches, None)
+            yield batch
+
+
+def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Join batches until they have the rows, or the bytes, of a row group."""
+    gathered: list[pa.RecordBatch] = []
+    for batch in batches:
+        gathered.append(batch)
+        if sum(map(len, gathered)) >= ROW_GROUP_ROWS or sum(each.nbytes for each in gathered) >= ROW_GROUP_BYTES:
+            yield pa.Table.from_batches(gathered)
+            gathered = []
+    if gathered:
+        yield pa.Table.from_batches(gathered)
+
+
+def _filled(name: str, **values: Any) -> str:
+    literals = {key: sql.Literal(value) for key, value in values.items()}
+    return sql.SQL(query(name).decode()).format(**literals).as_string()

@@ -15,8 +15,9 @@ from lake import Lake
 
 from pipelines import definitions, partitions, runs
 from pipelines.assets import Lake as LakeParts
-from pipelines.automation import new_landing_files, snapshots_every_quarter
+from pipelines.automation import new_landing_files, stale_snapshots
 from pipelines.loading import LoadCounts
+from pipelines.schemas import SCHEMAS
 from pipelines.snapshots import today
 
 ROOT = Path(__file__).parent.parent
@@ -65,9 +66,9 @@ def test_assets_and_jobs_have_their_names() -> None:
     assert {"load", "snapshot"} <= {job.name for job in definitions.defs.resolve_all_job_defs()}
 
 
-def test_sensor_and_schedule_run_by_default() -> None:
+def test_the_sensors_run_by_default() -> None:
     assert new_landing_files.default_status is dg.DefaultSensorStatus.RUNNING
-    assert snapshots_every_quarter.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert stale_snapshots.default_status is dg.DefaultSensorStatus.RUNNING
 
 
 def test_the_running_hour_and_day_are_partitions() -> None:
@@ -178,3 +179,38 @@ def test_a_failed_run_is_said_and_can_run_again(lake: Lake, instance: dg.Dagster
     lake.connection.execute("alter table landing_files drop constraint none_yet")
     assert runs.run_load().loaded == 1
     assert instance.get_runs_count() == 2
+
+
+def test_an_event_asks_for_its_snapshots_at_once_and_then_not_before_ten_minutes(
+    lake: Lake, instance: dg.DagsterInstance
+) -> None:
+    def tick(cursor: str | None) -> Any:
+        return stale_snapshots(dg.build_sensor_context(instance=instance, cursor=cursor), lake=LakeParts())
+
+    lake.land(line(event()))
+    lake.load()
+    asked = tick(None)
+    assert [request.partition_key for request in asked.run_requests] == ["2026-05-21", str(today())]
+    assert isinstance(tick(asked.cursor), dg.SkipReason)
+    later = (datetime.fromisoformat(asked.cursor) - timedelta(minutes=10)).isoformat()
+    assert [request.partition_key for request in tick(later).run_requests] == ["2026-05-21", str(today())]
+    list(runs.run_snapshots())
+    assert tick(later).run_requests == []
+
+
+def test_a_run_by_itself_leaves_what_is_current_and_one_asked_for_writes_it(
+    lake: Lake, instance: dg.DagsterInstance
+) -> None:
+    lake.land(line(event(), 1))
+    lake.load()
+    assert len(list(runs.run_snapshots())) == 5
+    assert list(runs.run_snapshots()) == []
+    lake.land(line(event(), 2))
+    lake.load()
+    written = [uri.rsplit("/", 3)[1:3] for uri, _ in runs.run_snapshots()]
+    assert written == [
+        ["whatsapp_events", "date=2026-05-21"],
+        *([table, f"date={today()}"] for table in list(SCHEMAS)[1:]),
+    ]
+    assert [rows for _, rows in runs.run_snapshots(RECEIVED.date())] == [2]
+    assert instance.get_runs_count() == 5

@@ -1,6 +1,12 @@
 """Parquet snapshots: the tables' rows, in fixed schemas, put whole."""
 
+import base64
 import io
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,6 +16,7 @@ import pytest
 from factories import RECEIVED, event, group, line, message, participant
 from lake import Lake
 
+from pipelines import snapshots
 from pipelines.schemas import SCHEMAS
 from pipelines.snapshots import Snapshot, snapshot_key, stale_dates, today, write_snapshots
 
@@ -21,10 +28,15 @@ def write(lake: Lake, day: date) -> list[Snapshot]:
     return list(write_snapshots(lake.settings, lake.snapshots, day))
 
 
-def read(lake: Lake, table: str, day: date) -> pa.Table:
-    """Read a snapshot as any Parquet reader does."""
+def parquet(lake: Lake, table: str, day: date) -> pq.ParquetFile:
+    """Open a snapshot as any Parquet reader does."""
     found = lake.client.get_object(Bucket=lake.settings.snapshot_bucket, Key=snapshot_key(table, day))
-    return pq.read_table(io.BytesIO(found["Body"].read()))
+    return pq.ParquetFile(io.BytesIO(found["Body"].read()))
+
+
+def read(lake: Lake, table: str, day: date) -> pa.Table:
+    """Read a snapshot's rows."""
+    return parquet(lake, table, day).read()
 
 
 def test_a_past_dates_events_are_written_and_its_state_is_not_invented(lake: Lake) -> None:
@@ -74,20 +86,6 @@ def test_the_schema_is_the_same_with_and_without_rows(lake: Lake, loaded: bool) 
     assert {table: read(lake, table, today()).schema for table in SCHEMAS} == SCHEMAS
 
 
-def test_the_sample_reads_back_as_postgres_has_it(lake: Lake, sample: list[dict[str, Any]]) -> None:
-    lake.land(*(line(request["body"].encode(), request["headers"]["X-Event-Id"]) for request in sample))
-    lake.load()
-    write(lake, DAY)
-    columns = "event_id", "type", "occurred_at", "received_at", "deliveries", "payload", "payload_sanitized"
-    found = read(lake, "whatsapp_events", DAY).select(columns).sort_by("event_id").to_pylist()
-    stored = lake.rows(
-        "select event_id::text, type, occurred_at, received_at, deliveries, payload::text, payload_sanitized"
-        " from whatsapp_events order by event_id::text"
-    )
-    assert [tuple(row.values()) for row in found] == stored
-    assert len(found) == 294
-
-
 def test_a_file_says_from_which_moment_it_is(lake: Lake) -> None:
     write(lake, DAY)
     metadata = read(lake, "whatsapp_events", DAY).schema.metadata
@@ -95,15 +93,262 @@ def test_a_file_says_from_which_moment_it_is(lake: Lake) -> None:
     assert datetime.fromisoformat(metadata[b"state_at"].decode()).tzinfo == UTC
 
 
-def test_a_past_date_is_stale_until_it_is_written_and_again_when_it_changes(lake: Lake) -> None:
-    lake.land(line(event(), 1))
+def test_exactly_the_dates_whose_events_changed_are_stale(lake: Lake) -> None:
+    days = [DAY, DAY + timedelta(days=1), today()]
+
+    def land(name: int, at: datetime) -> None:
+        lake.land(line(event(), name, at), at=at)
+        lake.load(at)
+
+    def write_stale() -> list[date]:
+        stale = stale_dates(lake.connection, lake.snapshots)
+        for day in stale:
+            list(write_snapshots(lake.settings, lake.snapshots, day, only_stale=True))
+        return stale
+
+    for name in (0, 1):
+        land(name, RECEIVED + timedelta(days=name))
+    assert (write_stale(), write_stale()) == (days, [])
+    events = {day: etag(lake, "whatsapp_events", day) for day in days}
+    people = etag(lake, "whatsapp_participants", today())
+    land(2, RECEIVED)
+    assert write_stale() == [DAY, today()]
+    changed = [day for day in days if etag(lake, "whatsapp_events", day) != events[day]]
+    assert (changed, etag(lake, "whatsapp_participants", today()) != people) == ([DAY], True)
+
+
+def test_a_merge_of_two_people_makes_the_last_seven_days_stale(lake: Lake) -> None:
+    now = datetime.now(UTC)
+    ages = [0, 1, 6, 7, 8]
+    lake.land(line(event(message(participant(lid=False))), "phone", now), at=now)
+    for age in ages:
+        at = now - timedelta(days=age)
+        lake.land(line(event(message(participant(phone=False))), age, at), at=at)
+        lake.load(at)
+    for day in stale_dates(lake.connection, lake.snapshots):
+        write(lake, day)
+    lake.land(line(event(message(participant())), "pair", now), at=now)
+    lake.load(now)
+    assert stale_dates(lake.connection, lake.snapshots) == [today() - timedelta(days=age) for age in (6, 1, 0)]
+
+
+def etag(lake: Lake, table: str, day: date) -> str:
+    """Return what changes with every put of a snapshot."""
+    head = lake.client.head_object(Bucket=lake.settings.snapshot_bucket, Key=snapshot_key(table, day))
+    return head["Metadata"]["created_at"]
+
+
+def test_a_file_says_what_it_holds(lake: Lake) -> None:
+    late = RECEIVED + timedelta(hours=3)
+    lake.land(line(event(), 1), line(event(), 2, late))
     lake.load()
-    assert stale_dates(lake.connection, lake.snapshots) == [DAY]
     write(lake, DAY)
-    assert stale_dates(lake.connection, lake.snapshots) == []
-    lake.land(line(event(), 2))
+    found = parquet(lake, "whatsapp_events", DAY).metadata.metadata or {}
+    assert {key: found[key.encode()].decode() for key in ("row_count", "received_from", "received_to")} == {
+        "row_count": "2",
+        "received_from": RECEIVED.isoformat(),
+        "received_to": late.isoformat(),
+    }
+    head = lake.client.head_object(Bucket=lake.settings.snapshot_bucket, Key=snapshot_key("whatsapp_events", DAY))
+    assert head["Metadata"] == {key: found[key.encode()].decode() for key in head["Metadata"]}
+    assert set(head["Metadata"]) == {
+        "schema_version", "state_at", "created_at", "revision", "row_count", "received_from", "received_to",
+    }  # fmt: skip
+
+
+def test_every_value_reads_back_as_postgres_has_it(lake: Lake, sample: list[dict[str, Any]]) -> None:
+    """Every column of every table: the sample, and what is hard to carry."""
+    hard: list[dict[str, Any]] = [
+        {"digits": 12345678901234567890, "negative": -98765432109876543210},
+        {"text": "\U0001f469\u200d\U0001f467 \u0645\u0631\u062d\u0628\u0627 \u202eabc"},
+        {"text": "nul \x00 and LONE"},
+        {"text": "x\U0001f600" * 1_600_000},
+    ]
+    now = datetime.now(UTC)
+    lines = [line(request["body"].encode(), request["headers"]["X-Event-Id"], now) for request in sample]
+    bodies = [event(message(participant(), **extra)).replace(b"LONE", b"\\ud800") for extra in hard]
+    lines += [line(body, number, now) for number, body in enumerate(bodies)]
+    lake.land(*lines, at=now)
+    assert lake.load(now).quarantined == 0
+    write(lake, today())
+    casts = {pa.string(): "::text"}
+    for table, schema in SCHEMAS.items():
+        names = [f"{table}.{field.name}{casts.get(field.type, '')}" for field in schema if field.name != "group_jid"]
+        if table == "whatsapp_events":
+            names.insert(4, "whatsapp_groups.external_jid")
+        join = "left join whatsapp_groups on group_id = whatsapp_groups.id" if table == "whatsapp_events" else ""
+        stored = lake.rows(f"select {', '.join(names)} from {table} {join}")  # noqa: S608  names of the schema
+        found = [tuple(row.values()) for row in read(lake, table, today()).to_pylist()]
+        assert sorted(found) == sorted(stored)
+    events = read(lake, "whatsapp_events", today())
+    assert (len(events), max(len(str(text)) for text in events.column("payload").to_pylist()) > 3_200_000) == (
+        298,
+        True,
+    )
+    assert events.column("payload_sanitized").to_pylist().count(True) >= 1
+
+
+def test_all_tables_of_a_run_are_from_one_moment(lake: Lake) -> None:
+    now = datetime.now(UTC)
+    lake.land(line(event(message(participant(1))), 1, now), at=now)
+    lake.load(now)
+    writing = write_snapshots(lake.settings, lake.snapshots, today())
+    first = next(writing)
+    lake.land(line(event(message(participant(2), chat=group(2)), chat=group(2)), 2, now), at=now)
+    lake.load(now)
+    assert [first.rows, *(each.rows for each in writing)] == [1, 1, 1, 2]
+    assert len({read(lake, table, today()).schema.metadata[b"state_at"] for table in SCHEMAS}) == 1
+
+
+def test_filters_on_time_and_on_group_skip_row_groups(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr(snapshots, "BATCH_BYTES", 1 << 13)
+    midnight = datetime(2026, 5, 21, tzinfo=UTC)
+    chats = [group(number % 16) for number in range(1024)]
+    lake.land(*(
+        line(event(message(chat=chat), chat=chat), number, midnight + timedelta(minutes=number * 1.4))
+        for number, chat in enumerate(chats)
+    ))  # fmt: skip
     lake.load()
-    assert stale_dates(lake.connection, lake.snapshots) == [DAY]
+    write(lake, DAY)
+    file = parquet(lake, "whatsapp_events", DAY)
+    assert sum(file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)) == 1024
+
+    assert file.num_row_groups >= 12
+    assert holding(file, "received_at", midnight + timedelta(hours=12, minutes=30)) <= 2
+
+
+def holding(file: pq.ParquetFile, column: str, value: Any) -> int:
+    """Return how many row groups may hold a value, by their statistics."""
+    position = file.schema_arrow.names.index(column)
+    groups = [file.metadata.row_group(number).column(position) for number in range(file.num_row_groups)]
+    ranges: list[Any] = [group.statistics for group in groups]
+    return sum(each.min <= value <= each.max for each in ranges)
+
+
+def test_a_group_has_few_of_a_busy_hours_row_groups(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr(snapshots, "BATCH_BYTES", 1 << 13)
+    chats = [group(number % 16) for number in range(1024)]
+    lake.land(*(line(event(message(chat=chat), chat=chat), number) for number, chat in enumerate(chats)))
+    lake.load()
+    write(lake, DAY)
+    file = parquet(lake, "whatsapp_events", DAY)
+    assert file.num_row_groups >= 12
+    assert holding(file, "group_jid", group(7)) <= 3
+
+
+def test_a_reader_sees_whole_files_of_one_state_while_they_are_replaced(lake: Lake) -> None:
+    lake.land(*(line(event(), number) for number in range(20)))
+    lake.load()
+    write(lake, DAY)
+    seen: list[set[Any]] = []
+    done = threading.Event()
+
+    def look() -> None:
+        while not done.is_set():
+            seen.append(set(read(lake, "whatsapp_events", DAY).column("deliveries").to_pylist()))
+
+    with ThreadPoolExecutor(1) as reader:
+        looking = reader.submit(look)
+        for deliveries in range(2, 52):
+            lake.connection.execute("update whatsapp_events set deliveries = %s", [deliveries])
+            write(lake, DAY)
+        done.set()
+        looking.result()
+    states = [state for found in seen for state in found]
+    assert len(states) == len(seen) >= 10
+    assert states == sorted(states)
+
+
+# Writes one date's snapshots of events in three row groups, and says each step before it does it.
+WRITER = """
+import sys
+from datetime import date
+from pipelines import snapshots
+from pipelines.settings import LakeSettings
+
+def step(name):
+    print(name, flush=True)
+    sys.stdin.readline()
+
+class Told:
+    def __init__(self, file): self.file = file
+    def __getattr__(self, name): return getattr(self.file, name)
+    def read(self, size=-1):
+        step("read")
+        return self.file.read(size)
+
+put, row_groups = snapshots.SnapshotStore.put, snapshots._row_groups
+def told_row_groups(batches):
+    for group in row_groups(batches):
+        step("row group")
+        yield group
+def told_put(store, key, file, metadata):
+    step("put")
+    put(store, key, Told(file), metadata)
+    step("there")
+snapshots._row_groups, snapshots.SnapshotStore.put = told_row_groups, told_put
+snapshots.ROW_GROUP_BYTES = 1
+settings = LakeSettings.from_environment()
+list(snapshots.write_snapshots(settings, snapshots.SnapshotStore(settings), date.fromisoformat(sys.argv[1])))
+"""
+
+
+def writer_until(step: int) -> list[str]:
+    """Run a writer, killed at this step unless that is 0; return the steps that it said."""
+    command = [sys.executable, "-c", WRITER, DAY.isoformat()]
+    said: list[str] = []
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        for name in process.stdout:
+            said.append(name.strip())
+            if len(said) == step:
+                process.kill()
+                break
+            process.stdin.write("\n")
+            process.stdin.flush()
+    return said
+
+
+def test_a_killed_writer_leaves_the_old_file_and_nothing_else(lake: Lake) -> None:
+    lake.land(line(event(), 0))
+    lake.load()
+    write(lake, DAY)
+    before = read(lake, "whatsapp_events", DAY)
+    noise = [base64.b64encode(os.urandom(7 << 19)).decode() for _ in range(3)]
+    lake.land(*(line(event(message(text=text)), text[:9]) for text in noise))
+    lake.load()
+    steps = set[str]()
+    for step in (1, 3, 5, 6, 7, 9, 20):
+        steps.add(writer_until(step)[-1])
+        assert read(lake, "whatsapp_events", DAY) == before
+        bucket = lake.settings.snapshot_bucket
+        listed = lake.client.list_objects_v2(Bucket=bucket)["Contents"]
+        assert [each["Key"] for each in listed if each["Key"] != ".probe"] == [snapshot_key("whatsapp_events", DAY)]
+        assert lake.client.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+    assert writer_until(0)[-1] == "there"
+    assert steps == {"row group", "put", "read"}
+    assert read(lake, "whatsapp_events", DAY).num_rows == 4
+
+
+def test_large_payloads_take_bounded_memory(lake: Lake) -> None:
+    """640 MB of payloads are written within 600 MB."""
+    lake.land(line(event(), 0))
+    lake.load()
+    lake.connection.execute(
+        "insert into whatsapp_events (event_id, type, received_at, last_received_at, deliveries, payload,"
+        " payload_sanitized, body_sha256, body_received_at, undecrypted, landing_key, landing_line)"
+        " select gen_random_uuid(), type, received_at, received_at, 1, to_jsonb(repeat(md5(n::text), 1 << 18)),"
+        " false, body_sha256, received_at, false, landing_key, n from whatsapp_events, generate_series(1, 80) as n"
+    )
+    code = WRITER.replace("sys.stdin.readline()", "pass").replace("snapshots.ROW_GROUP_BYTES = 1\n", "")
+    with subprocess.Popen([sys.executable, "-c", code, DAY.isoformat()], stdout=subprocess.DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = status
+    assert read(lake, "whatsapp_events", DAY).num_rows == 81
+    assert used.ru_maxrss < 600_000  # KiB
 
 
 def test_a_failed_write_leaves_the_old_file(lake: Lake) -> None:
