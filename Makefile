@@ -54,7 +54,7 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --no-strip-extra
 	--no-header --no-annotate --no-emit-index-url pyproject.toml
 
 lock: ## Pin what pyproject.toml asks for, with hashes and without registry addresses (needs uv)
-	$(PIN) --extra devstack --extra test --output-file requirements.lock
+	$(PIN) --extra devstack --extra notebooks --extra test --output-file requirements.lock
 	$(PIN) --all-extras --constraint requirements.lock --output-file benchmarks/requirements.lock
 
 bench: bench-receiver bench-loader ## Run every benchmark
