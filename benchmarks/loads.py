@@ -22,7 +22,7 @@ from unittest.mock import patch
 import orjson
 import psycopg
 
-import pipelines.loading
+import pipelines.batches
 from pipelines.assets import Lake
 from pipelines.landed import split_lines, storable
 from pipelines.landing_zone import FetchedFile, LandingFile, LandingZone
@@ -123,7 +123,7 @@ def three_statements(*hours: str) -> Iterator[Work]:
 
 
 def _insert_file(conn: psycopg.Connection[Any], fetched: FetchedFile) -> int:
-    batch = pipelines.loading.Batch()
+    batch = pipelines.batches.Batch()
     batch.add(fetched)
     with conn.transaction(), conn.cursor() as cursor:
         for staged in batch.loadable:
@@ -137,7 +137,7 @@ def _insert_event(cursor: psycopg.Cursor[Any], row: Row, key: str, line: int) ->
     group_id = _id(cursor.execute(GROUP, (shown.group_jid, *seen))) if shown.group_jid else None
     participant_id = _id(cursor.execute(PARTICIPANT, (author, shown.push_name, *seen))) if author else None
     whose = (row.event_id, row.type, group_id, participant_id, author, shown.occurred_at)
-    cursor.execute(EVENT, (*whose, *seen, row.payload, row.sanitized, key, line))
+    cursor.execute(EVENT, (*whose, *seen, row.payload.decode(), row.sanitized, key, line))
 
 
 def _id(cursor: psycopg.Cursor[Any]) -> object:
@@ -216,8 +216,11 @@ class Clock(threading.local):
 
 def _timed(clock: Clock) -> tuple[type[psycopg.Connection[Any]], type[LandingZone]]:
     """Return a connection that counts each SQL file's time and that of commits, and a zone that counts waiting."""
-    folder = resources.files("sql") / "load"
-    names = {query(f"load/{name}"): name for name in (file.name.removesuffix(".sql") for file in folder.iterdir())}
+    names = {
+        query(f"{folder}/{file.name.removesuffix('.sql')}"): f"{folder}/{file.name.removesuffix('.sql')}"
+        for folder in ("load", "observations", "events")
+        for file in (resources.files("sql") / folder).iterdir()
+    }
 
     class Cursor(psycopg.Cursor[Any]):
         def execute(self, query: Any, *args: Any, **kwargs: Any) -> Any:
@@ -279,7 +282,7 @@ def stages(*hours: str) -> Iterator[Work]:
     settings = Lake().settings()
     zone = timed_zone(settings)
     with connection.connect(settings.conninfo, autocommit=True) as conn:
-        with patch.object(pipelines.loading, "read_line", timed_read_line):
+        with patch.object(pipelines.batches, "read_line", timed_read_line):
             yield work
         print(json.dumps(spent))
 

@@ -25,7 +25,7 @@ from pipelines import environment
 from pipelines.settings import LakeSettings
 
 if TYPE_CHECKING:
-    from pipelines.loading import Connection
+    from pipelines.queries import Connection
     from pipelines.status import Status
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import orjson
 
-from pipelines.people import Person, bare_phone, group_jid, person
+from pipelines.people import Person, bare_phone, group_jid, known, person
 from pipelines.times import point_in_time
 
 JSON = Any
@@ -52,7 +52,7 @@ class Rule:
     direct_author: Addresses = ()
     time: tuple[str, ...] = ()
     name: str | None = None
-    people: Callable[[JSON], Iterator[Person | None]] = lambda _: iter(())
+    people: Callable[[JSON], Iterator[Person | None]] | None = None
     subject: str | None = None
 
 
@@ -97,7 +97,7 @@ def _sender(key: str) -> Addresses:
 
 def _roster(payload: JSON) -> Iterator[Person | None]:
     """Read participants[]: bare addresses in Baileys 6, {id, phoneNumber?, lid?, jid?} later."""
-    participants = at(payload, "participants")
+    participants = payload.get("participants")
     for member in participants if isinstance(participants, list) else ():
         yield _member(member)
 
@@ -111,8 +111,8 @@ def _member(member: JSON) -> Person | None:
 
 def _stub_people(payload: JSON) -> Iterator[Person | None]:
     """Read a membership stub's parameters: JSON strings in Baileys 7, bare addresses in 6."""
-    parameters = at(payload, "messageStubParameters")
-    if not _is_stub(payload, MEMBERSHIP_STUBS) or not isinstance(parameters, list):
+    parameters = payload.get("messageStubParameters")
+    if not _is_among(payload.get("messageStubType"), MEMBERSHIP_STUBS) or not isinstance(parameters, list):
         return
     for parameter in parameters:
         yield _member(_json_or_text(parameter))
@@ -131,7 +131,7 @@ def _one(*paths: str) -> Callable[[JSON], Iterator[Person | None]]:
 
 
 def _present(payload: JSON) -> Iterator[Person | None]:
-    presences = at(payload, "presences")
+    presences = payload.get("presences")
     return (person(jid) for jid in presences) if isinstance(presences, dict) else iter(())
 
 
@@ -199,21 +199,26 @@ UNDECRYPTED_STUBS: frozenset[JSON] = frozenset({"CIPHERTEXT", 2})
 
 def extract(event: Mapping[str, JSON]) -> Extracted:
     """Return what one body shows: the parsed, storable JSON object that the collector signed, of either contract."""
-    kind, payload = event.get("type"), event.get("payload")
-    rule = _rule(kind, payload)
+    payload = event.get("payload")
+    if not isinstance(payload, dict):
+        payload = {}
+    rule = _rule(event.get("type"), payload)
+    stub = payload.get("messageStubType") if rule is _MESSAGE else None
     shown = _author_shown(rule, payload)
     author, agrees = _author(event.get("participant_jid"), shown)
+    named = author and agrees and not _is_among(stub, MEMBERSHIP_STUBS)
     metadata = rule is _GROUP_METADATA
+    pairs = _pairs(payload, None if agrees else shown, metadata=metadata) if metadata or not agrees else ()
     return Extracted(
         group_jid=_first_group(event, payload),
         author=author,
-        push_name=_name(payload, rule.name) if author and agrees and not _is_stub(payload, MEMBERSHIP_STUBS) else None,
+        push_name=_name(payload, rule.name) if named else None,
         occurred_at=point_in_time(event.get("occurred_at")) or _first_time(payload, rule.time),
-        members=tuple(person for person in rule.people(payload) if person),
-        pairs=tuple(_pairs(payload, None if agrees else shown, metadata=metadata)),
+        members=tuple(person for person in rule.people(payload) if person) if rule.people else (),
+        pairs=tuple(pairs),
         subject=_name(payload, rule.subject),
-        is_full_metadata=metadata and isinstance(at(payload, "participants"), list),
-        undecrypted=rule is _MESSAGE and _is_stub(payload, UNDECRYPTED_STUBS),
+        is_full_metadata=metadata and isinstance(payload.get("participants"), list),
+        undecrypted=_is_among(stub, UNDECRYPTED_STUBS),
     )
 
 
@@ -221,7 +226,7 @@ def _rule(kind: JSON, payload: JSON) -> Rule:
     """Return the rule of a type; messages.update has several, told apart by what its update holds."""
     if kind != "messages.update":
         return RULES.get(kind, _UNKNOWN)
-    update = at(payload, "update")
+    update = payload.get("update")
     if not isinstance(update, dict):
         return _UNKNOWN
     if "message" in update:
@@ -244,29 +249,35 @@ def _author(envelope_jid: JSON, shown: Person | None) -> tuple[Person | None, bo
 
     The first contract's participant_jid wins; the payload adds its other address when one of them is the same.
     """
-    stated = person(envelope_jid) or bare_phone(envelope_jid)
+    stated = (person(envelope_jid) or bare_phone(envelope_jid)) if envelope_jid else None
     if stated is None or shown is None:
         return stated or shown, True
     if stated.agrees_with(shown):
-        return Person(stated.lid or shown.lid, stated.phone or shown.phone), True
+        return known(stated.lid or shown.lid, stated.phone or shown.phone), True
     return stated, False
 
 
 def _first_group(event: Mapping[str, JSON], payload: JSON) -> str | None:
     """Return the envelope's group, else the first that the payload names."""
-    for named in (event.get("chat_jid"), event.get("group_jid")):
-        if envelope := group_jid(named):
+    for name in ("chat_jid", "group_jid"):
+        if envelope := group_jid(event.get(name)):
             return envelope
-    return next(filter(None, (group_jid(at(payload, path)) for path in GROUP_PATHS)), None)
+    for path in GROUP_PATHS:
+        if found := group_jid(at(payload, path)):
+            return found
+    return None
 
 
 def _first_time(payload: JSON, paths: tuple[str, ...]) -> datetime | None:
-    return next((moment for moment in (point_in_time(at(payload, path)) for path in paths) if moment), None)
+    for path in paths:
+        if moment := point_in_time(at(payload, path)):
+            return moment
+    return None
 
 
 def _name(payload: JSON, path: str | None) -> str | None:
     """Return the name at `path`, at most MAX_NAME characters of it; blank is none."""
-    name = at(payload, path) if path else None
+    name = payload.get(path) if path else None
     return name[:MAX_NAME] if isinstance(name, str) and name.strip() else None
 
 
@@ -278,6 +289,5 @@ def _pairs(payload: JSON, other_author: Person | None, *, metadata: bool) -> Ite
             yield shown
 
 
-def _is_stub(payload: JSON, kinds: frozenset[JSON]) -> bool:
-    kind = at(payload, "messageStubType")
-    return isinstance(kind, str | int) and kind in kinds
+def _is_among(stub: JSON, kinds: frozenset[JSON]) -> bool:
+    return isinstance(stub, str | int) and stub in kinds

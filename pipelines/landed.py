@@ -62,7 +62,7 @@ def storable(text: bytes) -> bytes:
 
     Both are valid JSON that databases and strict parsers refuse. Text that has none is returned as it is.
     """
-    if not _SUSPECT.search(text):
+    if b"\\u" not in text or not _SUSPECT.search(text):
         return text
     return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape["unstorable"] else escape[0], text)
 
@@ -77,13 +77,19 @@ def decode_line(line: bytes) -> LandedEvent:
         event = _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LandingLineError(_QUOTED.sub("a value", str(error))) from error
-    try:
-        event.received_at.astimezone(UTC)
-    except OverflowError:
-        raise LandingLineError("received_at is no time in UTC") from None
-    if event.received_at.tzinfo is None:
-        raise LandingLineError("received_at has no offset")
+    if event.received_at.tzinfo is not UTC:
+        _check_time(event.received_at)
     if text is line:
         return event
     start = text.index(bytes(event.body))  # a replaced escape is as long as what it replaces
     return msgspec.structs.replace(event, body=msgspec.Raw(line[start : start + len(bytes(event.body))]))
+
+
+def _check_time(received_at: datetime) -> None:
+    """Raise LandingLineError unless this is a time with an offset that is one in UTC too."""
+    if received_at.tzinfo is None:
+        raise LandingLineError("received_at has no offset")
+    try:
+        received_at.astimezone(UTC)
+    except OverflowError:
+        raise LandingLineError("received_at is no time in UTC") from None

@@ -17,6 +17,10 @@ from pipelines.landed import LandingLineError, decode_line, split_lines, storabl
 
 MAX_TYPE = 100  # characters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+# jsonb takes 131,072 digits before the point and 16,383 after it, and 256 MB in all: these are far below.
+_DOUBTFUL = re.compile(rb"[eE]-0*[0-9]{4}|(?<![0-9])[0-9]{4096}")
+CERTAIN_BYTES = 4096  # too short for a number that long
+HUGE_BYTES = 16 << 20
 LONGEST_INTEGER = 20  # digits, of 64 bits with a sign
 
 
@@ -30,15 +34,19 @@ class UnloadableError(Exception):
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """One loadable line. `payload` is JSON text; `sanitized` tells that the body held NUL or lone surrogates."""
+    """One loadable line. `payload` is JSON text; `sanitized` tells that the body held NUL or lone surrogates.
+
+    `doubtful` tells that Postgres may refuse the payload, and has to be asked before anything of the line is stored.
+    """
 
     event_id: str  # in lower case
     type: str
     received_at: datetime
-    payload: str
+    payload: bytes
     sanitized: bool
     body_sha256: bytes
     shown: Extracted
+    doubtful: bool = False
 
     @property
     def observed_at(self) -> datetime:
@@ -91,7 +99,7 @@ def read_line(line: bytes) -> Row:
         raise UnloadableError("bad_line", str(error)) from None
     landed = bytes(event.body)
     text = storable(landed)
-    body = _parse(text)
+    body, doubtful = _parse(text)
     kind = body.get("type")
     if not isinstance(kind, str) or not 1 <= len(kind) <= MAX_TYPE:
         raise UnloadableError("bad_envelope", f"type is not a string of 1 to {MAX_TYPE} characters")
@@ -103,18 +111,30 @@ def read_line(line: bytes) -> Row:
         sanitized=text != landed,
         body_sha256=hashlib.sha256(signed).digest(),
         shown=extract(body),
+        doubtful=doubtful,
     )
 
 
-def _parse(text: bytes) -> dict[str, Any]:
-    """Parse a body: quickly where it can be, with care where only the quick parser's limits stand in the way."""
+def _parse(text: bytes) -> tuple[dict[str, Any], bool]:
+    """Parse a body, quickly where it can be, and tell whether Postgres may refuse it."""
     try:
-        body = orjson.loads(text)
+        body, doubtful = orjson.loads(text), _is_doubtful(text)
     except orjson.JSONDecodeError:
-        body = _parse_carefully(text)
+        body, doubtful = _parse_carefully(text), True
     if not isinstance(body, dict):
         raise UnloadableError("bad_envelope", "the body is not an object")
-    return body
+    return body, doubtful
+
+
+def _is_doubtful(text: bytes) -> bool:
+    """Tell whether jsonb may refuse what the quick parser took.
+
+    That is UTF-8, nested less than 1,024 deep, without NUL, lone surrogates or numbers past a double. What is left are
+    numbers very long or very close to zero, and more elements or bytes than Postgres allocates at once.
+    """
+    if len(text) > CERTAIN_BYTES:
+        return len(text) > HUGE_BYTES or _DOUBTFUL.search(text) is not None
+    return (b"e-" in text or b"E-" in text) and _DOUBTFUL.search(text) is not None
 
 
 def _parse_carefully(text: bytes) -> Any:
@@ -136,10 +156,10 @@ def _refuse(_constant: str) -> NoReturn:
     raise ValueError
 
 
-def _payload(text: bytes) -> str:
+def _payload(text: bytes) -> bytes:
     """Return the payload's JSON text as it was sent, so that no digit of a number is lost on the way."""
     try:
-        return bytes(_envelope_decoder.decode(text).payload).decode()
+        return bytes(_envelope_decoder.decode(text).payload)
     except msgspec.ValidationError:
         raise UnloadableError("bad_envelope", "payload is missing") from None
 

@@ -1,14 +1,16 @@
 """The fold of what a batch of rows shows of people and groups: one record an address, a pair, a group.
 
 Belongs here: least, greatest and newest over any set of rows, so that neither order nor grouping matters. Not: the same
-fold against what the tables know already (sql/load).
+fold against what the tables know already (sql/observations).
 """
 
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from pipelines.binary_copy import NULL, field, jsonb, row, text, timestamptz, uuid
 from pipelines.lines import Row
+from pipelines.people import Person
 
 
 class Naming(NamedTuple):
@@ -20,39 +22,32 @@ class Naming(NamedTuple):
 
 
 class Describing(NamedTuple):
-    """A full group metadata as observed, and the landed line that holds it; the greatest of several is the newest."""
+    """A full group metadata as observed; the greatest of several is the newest."""
 
     observed_at: datetime
     event_id: str
     body_sha256: bytes
-    landing_key: str
-    landing_line: int
+    payload: bytes
 
 
 class Seen:
     """When an address was first and last seen, its newest name, and a group's newest metadata."""
 
-    def __init__(self) -> None:
-        self.first: datetime | None = None
-        self.last: datetime | None = None
+    __slots__ = ("describing", "first", "last", "naming")
+
+    def __init__(self, moment: datetime) -> None:
+        self.first = self.last = moment
         self.naming: Naming | None = None
         self.describing: Describing | None = None
 
-    def at(self, moment: datetime) -> "Seen":
-        """Take in that the address was seen at `moment`."""
-        self.first = min(self.first or moment, moment)
-        self.last = max(self.last or moment, moment)
-        return self
+    def name(self, line: Row, name: str) -> None:
+        """Take in a name."""
+        naming = Naming(line.observed_at, line.event_id, name)
+        self.naming = max(self.naming or naming, naming)
 
-    def name(self, row: Row, name: str | None) -> None:
-        """Take in a name, if there is one."""
-        if name is not None:
-            naming = Naming(row.observed_at, row.event_id, name)
-            self.naming = max(self.naming or naming, naming)
-
-    def describe(self, row: Row, landing_key: str, landing_line: int) -> None:
-        """Take in that this row holds a group's full metadata."""
-        describing = Describing(row.observed_at, row.event_id, row.body_sha256, landing_key, landing_line)
+    def describe(self, line: Row) -> None:
+        """Take in that this line holds a group's full metadata."""
+        describing = Describing(line.observed_at, line.event_id, line.body_sha256, line.payload)
         self.describing = max(self.describing or describing, describing)
 
 
@@ -62,40 +57,71 @@ class Observations:
     def __init__(self) -> None:
         self.people: dict[str, Seen] = {}
         self.groups: dict[str, Seen] = {}
-        self.pairs: dict[tuple[str, str], tuple[datetime, str]] = {}
+        self.pairs: dict[tuple[str, ...], tuple[datetime, str]] = {}
 
-    def add(self, row: Row, landing_key: str, landing_line: int) -> None:
-        """Take in one row."""
-        shown, observed_at = row.shown, row.observed_at
+    def add(self, line: Row) -> None:
+        """Take in one line."""
+        shown = line.shown
         if shown.group_jid:
-            group = self.groups.setdefault(shown.group_jid, Seen()).at(row.received_at)
-            group.name(row, shown.subject)
+            group = _see(self.groups, shown.group_jid, line.received_at)
+            if shown.subject is not None:
+                group.name(line, shown.subject)
             if shown.is_full_metadata:
-                group.describe(row, landing_key, landing_line)
-        for person in (*((shown.author,) if shown.author else ()), *shown.members, *shown.pairs):
-            for jid in person.jids:
-                self.people.setdefault(jid, Seen()).at(row.received_at)
-            if person.lid_jid and person.phone_jid:
-                pair, newest = (person.lid_jid, person.phone_jid), (observed_at, row.event_id)
-                self.pairs[pair] = max(self.pairs.get(pair, newest), newest)
-        for jid in shown.author.jids if shown.author else ():
-            self.people[jid].name(row, shown.push_name)
+                group.describe(line)
+        if shown.author:
+            self._add_person(line, shown.author, shown.push_name)
+        for person in shown.members:
+            self._add_person(line, person)
+        for person in shown.pairs:
+            self._add_person(line, person)
 
-    def jid_rows(self) -> Iterator[tuple[object, ...]]:
-        """Yield staged_jids' rows."""
+    def _add_person(self, line: Row, person: Person, name: str | None = None) -> None:
+        jids = person.jids
+        for jid in jids:
+            seen = _see(self.people, jid, line.received_at)
+            if name is not None:
+                seen.name(line, name)
+        if len(jids) > 1:
+            newest = (line.observed_at, line.event_id)
+            self.pairs[jids] = max(self.pairs.get(jids, newest), newest)
+
+    def jid_rows(self) -> Iterator[bytes]:
+        """Yield staged_jids' rows, for a binary COPY."""
         for jid, seen in self.people.items():
-            yield jid, seen.first, seen.last, *_naming(seen)
+            yield row(text(jid), timestamptz(seen.first), timestamptz(seen.last), *_naming(seen))
 
-    def pair_rows(self) -> Iterator[tuple[object, ...]]:
-        """Yield staged_pairs' rows."""
-        return ((*pair, *newest) for pair, newest in self.pairs.items())
+    def pair_rows(self) -> Iterator[bytes]:
+        """Yield staged_pairs' rows, for a binary COPY."""
+        for (lid_jid, phone_jid), (observed_at, event_id) in self.pairs.items():
+            yield row(text(lid_jid), text(phone_jid), timestamptz(observed_at), uuid(event_id))
 
-    def group_rows(self) -> Iterator[tuple[object, ...]]:
-        """Yield staged_groups' rows."""
+    def group_rows(self) -> Iterator[bytes]:
+        """Yield staged_groups' rows, for a binary COPY."""
         for jid, seen in self.groups.items():
-            yield jid, seen.first, seen.last, *_naming(seen), *(seen.describing or (None,) * 5)
+            described = _describing(seen)
+            yield row(text(jid), timestamptz(seen.first), timestamptz(seen.last), *_naming(seen), *described)
 
 
-def _naming(seen: Seen) -> tuple[object, ...]:
-    naming = seen.naming
-    return (naming.name, naming.observed_at, naming.event_id) if naming else (None, None, None)
+def _see(known: dict[str, Seen], jid: str, moment: datetime) -> Seen:
+    """Take in that an address was seen at a moment, and return what is known of it."""
+    seen = known.get(jid)
+    if seen is None:
+        seen = known[jid] = Seen(moment)
+    elif moment > seen.last:
+        seen.last = moment
+    elif moment < seen.first:
+        seen.first = moment
+    return seen
+
+
+def _naming(seen: Seen) -> tuple[bytes, ...]:
+    newest = seen.naming
+    return (text(newest.name), timestamptz(newest.observed_at), uuid(newest.event_id)) if newest else (NULL,) * 3
+
+
+def _describing(seen: Seen) -> tuple[bytes, ...]:
+    newest = seen.describing
+    if newest is None:
+        return (NULL,) * 4
+    moment, event_id = timestamptz(newest.observed_at), uuid(newest.event_id)
+    return moment, event_id, field(newest.body_sha256), jsonb(newest.payload)

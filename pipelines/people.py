@@ -5,8 +5,9 @@ LID belongs to which phone over time (sql/load).
 """
 
 import re
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 # A device (:12), agent (_1) or old-style (.0) suffix names the same person. A LID is all digits and looks like a
 # phone: only the server part tells them apart.
@@ -16,11 +17,22 @@ MAX_JID = 255  # characters, as in the envelope
 _LID_SERVERS = frozenset({"lid", "hosted.lid"})
 
 
-class Person(NamedTuple):
-    """The addresses that one body shows of one person, as digits; at least one of them is known."""
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The addresses that one body shows of one person, as digits; at least one of them is known.
+
+    `jids` are the addresses in full, the LID before the phone; `jid` is the one to know the person by: the phone's
+    where it is shown, else the LID's.
+    """
 
     lid: str | None = None
     phone: str | None = None
+    jids: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    jid: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "jids", tuple(jid for jid in (self.lid_jid, self.phone_jid) if jid is not None))
+        object.__setattr__(self, "jid", self.jids[-1])
 
     @property
     def lid_jid(self) -> str | None:
@@ -31,16 +43,6 @@ class Person(NamedTuple):
     def phone_jid(self) -> str | None:
         """`<digits>@s.whatsapp.net`, where the phone is known."""
         return None if self.phone is None else f"{self.phone}@s.whatsapp.net"
-
-    @property
-    def jid(self) -> str:
-        """The address to know the person by: the phone's where it is shown, else the LID's."""
-        return self.phone_jid or f"{self.lid}@lid"
-
-    @property
-    def jids(self) -> tuple[str, ...]:
-        """Every address shown."""
-        return tuple(jid for jid in (self.lid_jid, self.phone_jid) if jid is not None)
 
     def agrees_with(self, other: "Person") -> bool:
         """Whether the two share an address, and so are one person."""
@@ -56,13 +58,17 @@ def person(*addresses: Any) -> Person | None:
     """
     lid = phone = None
     for address in addresses:
-        if isinstance(address, str):
+        if address and isinstance(address, str) and len(address) <= MAX_JID:
             as_lid, as_phone = _read(address)
             lid, phone = lid or as_lid, phone or as_phone
-    return Person(lid, phone) if lid or phone else None
+    return known(lid, phone) if lid or phone else None
 
 
-@lru_cache(maxsize=1 << 16)  # the same few people write most of the messages
+# The same few people write most of the messages: they are read, and made, once.
+known = lru_cache(maxsize=1 << 16)(Person)
+
+
+@lru_cache(maxsize=1 << 16)
 def _read(address: str) -> tuple[str | None, str | None]:
     """Return the digits of an address: as a LID or as a phone, both None for what is neither."""
     match = _PERSON.fullmatch(address)
@@ -75,7 +81,7 @@ def _read(address: str) -> tuple[str | None, str | None]:
 def bare_phone(address: Any) -> Person | None:
     """Return the person of a phone written without a server, as the first contract's envelope may have it."""
     match = _BARE_PHONE.fullmatch(address) if isinstance(address, str) else None
-    return Person(phone=match[1]) if match else None
+    return known(None, match[1]) if match else None
 
 
 def group_jid(address: Any) -> str | None:

@@ -5,17 +5,17 @@ Belongs here: the entries' way back, and their marks. Not: why a line can't be l
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from psycopg.rows import dict_row
 
+from pipelines.batches import WHOLE_FILE, Batch, LandedRow
 from pipelines.landing_zone import BATCH_BYTES
-from pipelines.loading import WHOLE_FILE, Batch, run_steps, stage
-from pipelines.queries import query
+from pipelines.loading import LoadCounts, store
+from pipelines.queries import Connection, query
 
-Connection = psycopg.Connection[Any]
 Entry = dict[str, Any]
 
 
@@ -67,27 +67,35 @@ def _bounded(tried: Sequence[Entry]) -> Iterator[list[UUID]]:
 
 
 def _retry(conn: Connection, ids: Sequence[UUID]) -> Counter[str]:
-    with conn.transaction(), conn.cursor() as cursor:
-        cursor.execute(query("load/lock"))
-        found = cursor.execute(query("quarantine/open"), {"ids": list(ids)}).fetchall()
-        batch = Batch()
+    with conn.transaction():
+        conn.execute(query("load/lock_people"))
+        conn.execute(query("load/lock_events_alone"))
+        found = conn.execute(query("quarantine/open"), {"ids": list(ids)}).fetchall()
+        batch, files = Batch(), 0
         for _, key, number, raw in found:
             if number == WHOLE_FILE:
-                cursor.execute(query("quarantine/forget_file"), {"key": key})
+                files += conn.execute(query("quarantine/forget_file"), {"key": key}).rowcount
             else:
                 batch.add_line(key, number, raw)
-        stage(conn, batch)
-        loaded = run_steps(conn)
-        failed = {(fault["landing_key"], fault["line_number"]): fault for fault in batch.unloadable}
-        left = Counter(staged.landing_key for staged in batch.loadable)
-        no_fault = {"reason": None, "detail": None}
+        counts = store(conn, batch, partial(_correct, conn, batch, found), alone=True)
+    return Counter({"loaded": counts.lines - counts.quarantined, "open": counts.quarantined, "pending": files})
+
+
+def _correct(
+    conn: Connection, batch: Batch, found: Sequence[tuple[UUID, str, int, bytes]], new: Sequence[LandedRow]
+) -> LoadCounts:
+    """Mark the entries found, and correct the ledger's entries of their files."""
+    failed = {(fault["landing_key"], fault["line_number"]): fault for fault in batch.unloadable}
+    loaded, first = (Counter(each.landing_key for each in lines) for lines in (batch.loadable, new))
+    no_fault = {"reason": None, "detail": None}
+    with conn.cursor() as cursor:
         cursor.executemany(
             query("quarantine/retried"),
             [{**failed.get((key, number), no_fault), "id": entry_id} for entry_id, key, number, _ in found],
         )
         cursor.executemany(
             query("quarantine/ledger"),
-            [{"key": key, "lines": lines, "loaded": loaded.get(key, 0)} for key, lines in left.items()],
+            [{"key": key, "lines": lines, "loaded": first[key]} for key, lines in loaded.items()],
         )
-    files = sum(number == WHOLE_FILE for _, _, number, _ in found)
-    return Counter({"loaded": left.total(), "open": len(failed), "pending": files})
+    lines = len(batch.loadable) + len(failed)
+    return LoadCounts(0, lines, len(new), len(batch.loadable) - len(new), len(failed))

@@ -1,7 +1,12 @@
-"""Gives the SQL of the `sql/` folder by its file's name. No SQL is written in Python."""
+"""Gives the SQL of the `sql/` folder by its file's name, and runs it. No SQL is written in Python."""
 
 from functools import cache
 from importlib import resources
+from typing import Any
+
+import psycopg
+
+Connection = psycopg.Connection[Any]
 
 
 @cache
@@ -11,7 +16,13 @@ def query(name: str) -> bytes:
 
 
 @cache
-def load_steps() -> tuple[str, ...]:
-    """Return the names of the numbered load steps, in their order."""
-    files = (resources.files("sql") / "load").iterdir()
-    return tuple(sorted(f"load/{file.name.removesuffix('.sql')}" for file in files if file.name[0].isdigit()))
+def steps(folder: str) -> tuple[str, ...]:
+    """Return the names of a folder's numbered steps, in their order."""
+    files = (resources.files("sql") / folder).iterdir()
+    return tuple(sorted(f"{folder}/{file.name.removesuffix('.sql')}" for file in files if file.name[0].isdigit()))
+
+
+def run_steps(conn: Connection, folder: str) -> None:
+    """Run a folder's numbered steps."""
+    for step in steps(folder):
+        conn.execute(query(step))

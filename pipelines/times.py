@@ -20,6 +20,8 @@ def point_in_time(value: Any) -> datetime | None:
     A number counts seconds, milliseconds or microseconds: the unit is the one that puts it between 2009 and 2100.
     An ISO time without an offset is UTC. No moment is outside those years: it would be a mistake, and newest for ever.
     """
+    if value is None:
+        return None
     if isinstance(value, str):
         return _from_number(float(value)) if _NUMBER.fullmatch(value) else _from_iso(value)
     if isinstance(value, dict):

@@ -13,8 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lake import Lake
 
+from pipelines.batches import Batch
 from pipelines.landing_zone import FetchedFile, LandingFile
-from pipelines.loading import Batch, load_batch
+from pipelines.loading import load_batch
 from pipelines.queries import query
 
 Content = dict[str, list[tuple[Any, ...]]]

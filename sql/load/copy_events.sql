@@ -2,4 +2,4 @@
 copy staged_events
     (event_id, type, group_jid, participant_jid, occurred_at, received_at, payload, payload_sanitized,
      body_sha256, undecrypted, landing_key, landing_line)
-from stdin;
+from stdin (format binary);

@@ -1,2 +1,2 @@
 -- Stage the addresses seen.
-copy staged_jids (jid, first_seen_at, last_seen_at, push_name, named_at, named_by) from stdin;
+copy staged_jids (jid, first_seen_at, last_seen_at, push_name, named_at, named_by) from stdin (format binary);

@@ -1,3 +1,7 @@
--- The ledger's entry of one landing file.
+-- The ledger's entries of landing files. Where another load is entering one of them, this waits, and fails if it did.
 insert into landing_files (key, etag, size, lines, loaded, duplicates, quarantined, run_id)
-values (%(key)s, %(etag)s, %(size)s, %(lines)s, %(loaded)s, %(duplicates)s, %(quarantined)s, %(run_id)s);
+select key, etag, size, lines, loaded, duplicates, quarantined, %(run_id)s
+from unnest(%(key)s::text[], %(etag)s::text[], %(size)s::bigint[], %(lines)s::integer[], %(loaded)s::integer[],
+            %(duplicates)s::integer[], %(quarantined)s::integer[])
+    as entry (key, etag, size, lines, loaded, duplicates, quarantined)
+order by key;

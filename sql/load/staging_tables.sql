@@ -1,4 +1,5 @@
--- Staging tables: what one batch of landing files holds, for the length of its transaction.
+-- Staging tables, for the length of a transaction: further deliveries of known events, and what a batch of landing
+-- files shows of people and groups.
 create temp table if not exists staged_events (
     event_id          uuid not null,
     type              text not null,
@@ -42,8 +43,7 @@ create temp table if not exists staged_groups (
     described_at     timestamptz,
     described_by     uuid,
     described_sha256 bytea,
-    landing_key      text,
-    landing_line     integer
+    payload          jsonb
 ) on commit delete rows;
 
 -- Filled by the steps: whose each staged address is, which addresses changed hands, which event ids have several

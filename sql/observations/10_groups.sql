@@ -5,7 +5,6 @@ insert into whatsapp_groups as known
 select external_jid, first_seen_at, last_seen_at, display_name, named_at, named_by,
        payload, described_at, described_by, described_sha256
 from staged_groups
-left join staged_events using (landing_key, landing_line)
 order by external_jid
 on conflict (external_jid) do update
 set first_seen_at = least(known.first_seen_at, excluded.first_seen_at),

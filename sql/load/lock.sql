@@ -1,4 +1,0 @@
--- Wait for the only place: transactions change the tables one at a time. Any number that nothing else in the database
--- locks; a load that hangs, rather than works, doesn't hold up the others for ever.
-set local lock_timeout = '10min';
-select pg_advisory_xact_lock(7077061);
