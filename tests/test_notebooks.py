@@ -4,12 +4,14 @@ Belongs here: `pipelines.notebook`, README's lines, that notebooks run and are c
 Not: other readers (test_snapshot_readers).
 """
 
+import json
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import papermill
 import pytest
 from factories import RECEIVED, event, event_id, group, line, message
 from lake import Lake
@@ -20,6 +22,7 @@ from pipelines.snapshots import snapshot_key, today, write_snapshots
 
 ROOT = Path(__file__).parent.parent
 DAY = RECEIVED.date()
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
 def write_day(lake: Lake, *events: object, at: datetime = RECEIVED) -> None:
@@ -160,3 +163,26 @@ def test_the_lines_of_the_readme_read_a_snapshot(lake: Lake) -> None:
         exec(block, names)  # noqa: S102  README's own lines
         assert names["events"]["deliveries"].sum() == 2
     assert len(blocks) == 2
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_committed_without_what_it_showed(path: Path) -> None:
+    cells = json.loads(path.read_text())["cells"]
+    assert "**Personal data.**" in "".join(cells[0]["source"])
+    shown = [(cell["execution_count"], cell["outputs"]) for cell in cells if cell["cell_type"] == "code"]
+    assert shown == [(None, [])] * len(shown)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_on_a_fresh_lake_from_any_folder(
+    path: Path, lake: Lake, sample: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    lake.land(*(line(each["body"].encode(), number, now) for number, each in enumerate(sample)), at=now)
+    lake.load(now)
+    list(write_snapshots(lake.settings, lake.snapshots, today()))
+    run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
+    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert [output.text for output in outputs if output.output_type == "stream"] == []
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
+    assert any(re.search(r"\b300\b", output.get("data", {}).get("text/html", "")) for output in outputs)
