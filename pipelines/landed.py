@@ -62,9 +62,10 @@ def storable(text: bytes) -> bytes:
 
     Both are valid JSON that databases and strict parsers refuse. Text that has none is returned as it is.
     """
-    if b"\\u" not in text or not _SUSPECT.search(text):
+    if b"\\" not in text or not _SUSPECT.search(text):
         return text
-    return _ESCAPE.sub(lambda escape: rb"\ufffd" if escape["unstorable"] else escape[0], text)
+    replaced = _ESCAPE.sub(lambda escape: rb"\ufffd" if escape["unstorable"] else escape[0], text)
+    return text if replaced == text else replaced
 
 
 def decode_line(line: bytes) -> LandedEvent:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from obstore.store import S3Config
 
 BATCH_BYTES = 16 << 20
-BATCH_FILES = 2_000
+FIRST_BATCH_BYTES = 1 << 21  # so that work begins soon; each batch may be twice as long as the one before
+BATCH_FILES = 500
 FETCHERS = 8
 
 _KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/]+\.jsonl", re.ASCII)
@@ -113,11 +114,11 @@ class LandingZone:
 
 def _batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
     batch: list[LandingFile] = []
-    size = 0
+    size, most = 0, FIRST_BATCH_BYTES
     for file in files:
-        if batch and (size + file.size > BATCH_BYTES or len(batch) == BATCH_FILES):
+        if batch and (size + file.size > most or len(batch) == BATCH_FILES):
             yield batch
-            batch, size = [], 0
+            batch, size, most = [], 0, min(2 * most, BATCH_BYTES)
         batch.append(file)
         size += file.size
     if batch:

@@ -18,8 +18,8 @@ from pipelines.landed import LandingLineError, decode_line, split_lines, storabl
 MAX_TYPE = 100  # characters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # jsonb takes 131,072 digits before the point and 16,383 after it, and 256 MB in all: these are far below.
-_DOUBTFUL = re.compile(rb"[eE]-0*[0-9]{4}|(?<![0-9])[0-9]{4096}")
-CERTAIN_BYTES = 4096  # too short for a number that long
+_NEAR_ZERO = re.compile(rb"-(?<=[eE]-)0*[0-9]{4}")  # begins with one character, which is quickly found
+LONG_NUMBER = 2048  # digits
 HUGE_BYTES = 16 << 20
 LONGEST_INTEGER = 20  # digits, of 64 bits with a sign
 
@@ -97,7 +97,7 @@ def read_line(line: bytes) -> Row:
         signed = event.signed
     except LandingLineError as error:
         raise UnloadableError("bad_line", str(error)) from None
-    landed = bytes(event.body)
+    landed = signed if event.raw is None else bytes(event.body)
     text = storable(landed)
     body, doubtful = _parse(text)
     kind = body.get("type")
@@ -108,7 +108,7 @@ def read_line(line: bytes) -> Row:
         type=kind,
         received_at=event.received_at,
         payload=_payload(text),
-        sanitized=text != landed,
+        sanitized=text is not landed,
         body_sha256=hashlib.sha256(signed).digest(),
         shown=extract(body),
         doubtful=doubtful,
@@ -132,9 +132,12 @@ def _is_doubtful(text: bytes) -> bool:
     That is UTF-8, nested less than 1,024 deep, without NUL, lone surrogates or numbers past a double. What is left are
     numbers very long or very close to zero, and more elements or bytes than Postgres allocates at once.
     """
-    if len(text) > CERTAIN_BYTES:
-        return len(text) > HUGE_BYTES or _DOUBTFUL.search(text) is not None
-    return (b"e-" in text or b"E-" in text) and _DOUBTFUL.search(text) is not None
+    return (
+        _NEAR_ZERO.search(text) is not None
+        or len(text) > HUGE_BYTES
+        # Twice as many digits fill one of these blocks.
+        or any(text[start : start + LONG_NUMBER].isdigit() for start in range(0, len(text) - LONG_NUMBER, LONG_NUMBER))
+    )
 
 
 def _parse_carefully(text: bytes) -> Any:
