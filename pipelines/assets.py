@@ -6,6 +6,7 @@ Belongs here: what depends on what, and what a run reports. Not: the work itself
 import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from typing import Any
 
 import dagster as dg
@@ -14,12 +15,15 @@ import psycopg
 from pipelines.landing_zone import LandingZone
 from pipelines.loading import LoadCounts, load
 from pipelines.partitions import DAYS, HOURS, parse_day, parse_hour
+from pipelines.payload_fields import new_paths, write_catalogue
 from pipelines.schemas import SCHEMAS
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import SnapshotStore, tables_of, write_snapshots
+from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, tables_of, write_snapshots
 
 COUNTS = tuple(field.name for field in dataclasses.fields(LoadCounts))
 ONLY_STALE = "wpp-lake/only-stale"  # the tag of a run that leaves the files that are current
+NO_NEW_PATHS = "no_new_paths"
+MOST_NAMED = 50  # new paths of a type
 TABLES = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
 
 
@@ -78,23 +82,62 @@ def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> I
             skippable=True,
         )
         for table in SCHEMAS
+    ]
+    + [
+        dg.AssetSpec(
+            dg.AssetKey(["snapshots", FIELDS]),
+            deps=[dg.AssetKey(["snapshots", EVENTS])],
+            description="For each event type, every path seen in the payloads of the date's events.",
+            kinds={"parquet"},
+            skippable=True,
+        )
+    ],
+    # Evaluated by every run, also where the file is left as it is: else it would show as skipped, and hide the warning.
+    check_specs=[
+        dg.AssetCheckSpec(NO_NEW_PATHS, asset=["snapshots", FIELDS], description="No path is seen for the first time.")
     ],
     partitions_def=DAYS,
     group_name="snapshots",
 )
-def snapshots(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult[Any]]:
-    """Write a UTC date's Parquet files: its events, and for the running date every group, person and address."""
-    day = parse_day(context.partition_key)
+def snapshots(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Write a UTC date's Parquet files: its events with their fields, and today every group, person and address."""
+    day, only_stale = parse_day(context.partition_key), ONLY_STALE in context.run.tags
     settings, store = lake.settings(), lake.snapshot_store()
-    for written in write_snapshots(settings, store, day, only_stale=ONLY_STALE in context.run.tags):
-        uri = f"s3://{store.bucket}/{written.key}"
-        context.log.info("%s: %d rows", uri, written.rows)
-        yield dg.MaterializeResult(
-            asset_key=["snapshots", written.table],
-            metadata={"dagster/uri": uri, "dagster/partition_row_count": written.rows},
-        )
+    for written in write_snapshots(settings, store, day, only_stale=only_stale):
+        yield _materialised(context, store, written)
     if skipped := set(SCHEMAS) - set(tables_of(day)):
         context.log.info("a past date's state is gone: %s not written", ", ".join(sorted(skipped)))
+    if catalogue := write_catalogue(store, day, only_stale=only_stale):
+        yield _materialised(context, store, catalogue)
+    yield _new_paths_check(context, store, day)
+
+
+def _materialised(
+    context: dg.AssetExecutionContext, store: SnapshotStore, written: Snapshot
+) -> dg.MaterializeResult[Any]:
+    uri = f"s3://{store.bucket}/{written.key}"
+    context.log.info("%s: %d rows", uri, written.rows)
+    return dg.MaterializeResult(
+        asset_key=["snapshots", written.table],
+        metadata={"dagster/uri": uri, "dagster/partition_row_count": written.rows},
+    )
+
+
+def _new_paths_check(context: dg.AssetExecutionContext, store: SnapshotStore, day: date) -> dg.AssetCheckResult:
+    """Warn of payload paths that no earlier date's events of the type had."""
+    new = new_paths(store, day)
+    named = {kind: paths[:MOST_NAMED] for kind, paths in new.items()}
+    for kind, paths in named.items():
+        context.log.warning("%s: %d new payload paths: %s", kind, len(new[kind]), ", ".join(paths))
+    return dg.AssetCheckResult(
+        check_name=NO_NEW_PATHS,
+        asset_key=["snapshots", FIELDS],
+        passed=not new,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"date": day.isoformat(), "new_paths": sum(map(len, new.values())), "by_type": named},
+    )
 
 
 def _metadata(counts: LoadCounts) -> dict[str, int]:

@@ -8,11 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from pipelines.distinct import REGISTERS
+
 SCHEMA_VERSION = "1"
 
 # Uuids and JSON are strings, so that every reader shows them alike; times are UTC microseconds.
 _UUID = _JSON = _TEXT = pa.string()
 _TIME = pa.timestamp("us", tz="UTC")
+_COUNT = pa.int64()
 
 
 def _column(name: str, kind: pa.DataType, meaning: str, unit: str, source: str = "") -> "pa.Field[Any]":
@@ -72,3 +75,24 @@ SCHEMAS: dict[str, pa.Schema] = {
         _required("last_seen_at", _TIME, "last receipt of a line that shows it", "microseconds, UTC"),
     ]),
 }  # fmt: skip
+
+# The catalogue of payload fields, derived from the events of a date.
+PAYLOAD_FIELDS = pa.schema([
+    _required("type", _TEXT, "Baileys' event name; an asterisk for those that aren't like a name", "text"),
+    _required("path", _TEXT, "place in payload; wildcards for elements and odd keys", "JSON path", "payload"),
+    _required("type_events", _COUNT, "events of the type", "events", "type"),
+    _required("events", _COUNT, "events of the type that have the path", "events", "payload"),
+    _required("share", pa.float64(), "events divided by type_events", "0 to 1", "payload"),
+    _required("objects", _COUNT, "objects there", "values", "payload"),
+    _required("arrays", _COUNT, "arrays there", "values", "payload"),
+    _required("strings", _COUNT, "strings there", "values", "payload"),
+    _required("numbers", _COUNT, "numbers there", "values", "payload"),
+    _required("booleans", _COUNT, "true and false there", "values", "payload"),
+    _required("nulls", _COUNT, "JSON nulls there", "values", "payload"),
+    _required("cut_off", _COUNT, "values in it without a path: too deep, or too many paths", "values", "payload"),
+    _required("distinct", _COUNT, "about how many different strings, numbers and booleans", "values", "payload"),
+    _required("first_seen_at", _TIME, "first receipt of an event that has it", "microseconds, UTC", "received_at"),
+    _required("last_seen_at", _TIME, "last receipt of an event that has it", "microseconds, UTC", "received_at"),
+    _column("example", _TEXT, "shape of a value: x a letter, 0 a digit; null without scalars", "text", "payload"),
+    _required("sketch", pa.binary(REGISTERS), "what distinct is estimated from", "HyperLogLog registers", "payload"),
+])  # fmt: skip

@@ -3,6 +3,7 @@
 Belongs here: which files to write, from which moment, and how. Not: their columns (schemas, sql/snapshots).
 """
 
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 EVENTS = "whatsapp_events"
+FIELDS = "payload_fields"  # derived from the file of events, whose revision it has
 FIRST_DATE = date(2026, 1, 1)  # nothing was collected before it
 HOURS = range(24)
 # A row group is what is in memory at once; an hour of a busy day has several, each with some of its groups.
@@ -83,6 +85,12 @@ class SnapshotStore:
         one_put = TransferConfig(multipart_threshold=MOST_IN_ONE_PUT + 1)
         self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"Metadata": metadata}, Config=one_put)
 
+    def get(self, key: str, file: IO[bytes]) -> dict[str, str]:
+        """Read a file into another one, and return its metadata."""
+        found = self._client.get_object(Bucket=self.bucket, Key=key)
+        shutil.copyfileobj(found["Body"], file)
+        return found["Metadata"]
+
     def revision(self, table: str, day: date) -> str | None:
         """Return the revision that the table's snapshot of a date shows, None without one."""
         try:
@@ -93,19 +101,25 @@ class SnapshotStore:
             raise
         return head["Metadata"].get("revision")
 
-    def newest(self, table: str) -> str | None:
-        """Return the newest date that the table has a snapshot of, as YYYY-MM-DD."""
+    def dates(self, table: str) -> list[str]:
+        """Return the dates that the table has a snapshot of, as YYYY-MM-DD, in their order."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{table}/date=")
         keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        return max((key.split("/")[1].removeprefix("date=") for key in keys), default=None)
+        return [key.split("/")[1].removeprefix("date=") for key in keys]
+
+    def newest(self, table: str) -> str | None:
+        """Return the newest date that the table has a snapshot of, as YYYY-MM-DD."""
+        return max(self.dates(table), default=None)
 
 
 def stale_dates(conn: psycopg.Connection[Any], store: SnapshotStore) -> list[date]:
     """Return the UTC dates of whose snapshots one is missing or shows what has changed since, today's among them."""
     days = conn.execute(query("snapshots/event_days")).fetchall()
-    past = [day for day, revision in days if FIRST_DATE <= day < today() and store.revision(EVENTS, day) != revision]
+    of_events = [(day, dict.fromkeys((EVENTS, FIELDS), revision)) for day, revision in days]
+    past = [day for day, revisions in of_events if FIRST_DATE <= day < today() and _stale_tables(store, day, revisions)]
     moment = conn.execute(_filled("snapshots/moment", date=today()).encode()).fetchall()[0]
-    return [*past, today()] if _stale_tables(store, today(), _revisions(today(), moment)) else past
+    revisions = _revisions(today(), moment)
+    return [*past, today()] if _stale_tables(store, today(), revisions | {FIELDS: revisions[EVENTS]}) else past
 
 
 def write_snapshots(

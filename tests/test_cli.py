@@ -73,6 +73,7 @@ def test_load_snapshot_and_status(lake: Lake, dagster_home: Path) -> None:
     lake.land(line(event(), 2), b"still not json")
     assert wpp_lake("snapshot", "--date", "2026-05-21").stdout == (
         f"s3://{lake.settings.snapshot_bucket}/whatsapp_events/date=2026-05-21/whatsapp_events.parquet: 1 rows\n"
+        f"s3://{lake.settings.snapshot_bucket}/payload_fields/date=2026-05-21/payload_fields.parquet: 10 rows\n"
     )
     assert json.loads(wpp_lake("status", "--json").stdout) == {
         "processes": [],

@@ -62,6 +62,7 @@ def test_assets_and_jobs_have_their_names() -> None:
         "snapshots/whatsapp_groups",
         "snapshots/whatsapp_participants",
         "snapshots/whatsapp_participant_jids",
+        "snapshots/payload_fields",
     }
     assert {"load", "snapshot"} <= {job.name for job in definitions.defs.resolve_all_job_defs()}
 
@@ -126,7 +127,7 @@ def test_a_snapshot_without_a_date_writes_today_and_the_stale_dates(lake: Lake, 
     lake.land(line(event()))
     lake.load()
     written = [uri.rsplit("/", 2)[1] for uri, _ in runs.run_snapshots()]
-    assert written == ["date=2026-05-21", *[f"date={today()}"] * 4]
+    assert written == [*["date=2026-05-21"] * 2, *[f"date={today()}"] * 5]
     assert materialised(instance, "snapshots", "whatsapp_events") == {"2026-05-21", str(today())}
     assert materialised(instance, "snapshots", "whatsapp_groups") == {str(today())}
 
@@ -203,14 +204,15 @@ def test_a_run_by_itself_leaves_what_is_current_and_one_asked_for_writes_it(
 ) -> None:
     lake.land(line(event(), 1))
     lake.load()
-    assert len(list(runs.run_snapshots())) == 5
+    assert len(list(runs.run_snapshots())) == 7
     assert list(runs.run_snapshots()) == []
     lake.land(line(event(), 2))
     lake.load()
     written = [uri.rsplit("/", 3)[1:3] for uri, _ in runs.run_snapshots()]
     assert written == [
         ["whatsapp_events", "date=2026-05-21"],
+        ["payload_fields", "date=2026-05-21"],
         *([table, f"date={today()}"] for table in list(SCHEMAS)[1:]),
     ]
-    assert [rows for _, rows in runs.run_snapshots(RECEIVED.date())] == [2]
+    assert [rows for _, rows in runs.run_snapshots(RECEIVED.date())] == [2, 10]
     assert instance.get_runs_count() == 5

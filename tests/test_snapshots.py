@@ -17,6 +17,7 @@ from factories import RECEIVED, event, group, line, message, participant
 from lake import Lake
 
 from pipelines import snapshots
+from pipelines.payload_fields import write_catalogue
 from pipelines.schemas import SCHEMAS
 from pipelines.snapshots import Snapshot, snapshot_key, stale_dates, today, write_snapshots
 
@@ -104,6 +105,7 @@ def test_exactly_the_dates_whose_events_changed_are_stale(lake: Lake) -> None:
         stale = stale_dates(lake.connection, lake.snapshots)
         for day in stale:
             list(write_snapshots(lake.settings, lake.snapshots, day, only_stale=True))
+            write_catalogue(lake.snapshots, day, only_stale=True)
         return stale
 
     for name in (0, 1):
@@ -127,6 +129,7 @@ def test_a_merge_of_two_people_makes_the_last_seven_days_stale(lake: Lake) -> No
         lake.load(at)
     for day in stale_dates(lake.connection, lake.snapshots):
         write(lake, day)
+        write_catalogue(lake.snapshots, day)
     lake.land(line(event(message(participant())), "pair", now), at=now)
     lake.load(now)
     assert stale_dates(lake.connection, lake.snapshots) == [today() - timedelta(days=age) for age in (6, 1, 0)]

@@ -1,0 +1,186 @@
+"""The catalogue of payload fields: one Parquet file a UTC date, derived from the date's snapshot of events.
+
+Belongs here: writing a date's file, joining those of several dates, which paths are new. Not: what is counted of a
+payload (fields), nor the columns (schemas).
+"""
+
+import io
+import logging
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from operator import truediv
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipelines.distinct import REGISTERS, estimate
+from pipelines.fields import Fields, example
+from pipelines.schemas import PAYLOAD_FIELDS, SCHEMA_VERSION
+from pipelines.settings import LakeSettings
+from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, snapshot_key, write_parquet
+
+logger = logging.getLogger(__name__)
+
+BATCH_ROWS = 1 << 10
+MAX_ROWS = 20_000  # of a catalogue of several dates; a date's own is limited by type
+ROOT = "$"
+KEY = ["type", "path"]
+SUMS = ["events", "objects", "arrays", "strings", "numbers", "booleans", "nulls", "cut_off"]
+# The columns of events that matter here; payloads as bytes, since a str may take four times as much.
+TAKEN_AS: dict[str, pa.DataType] = {"type": pa.string(), "payload": pa.binary(), "received_at": pa.int64()}
+# What two catalogues are joined by; the other columns follow from it.
+FIGURES = pa.schema(
+    [PAYLOAD_FIELDS.field(name) for name in (*KEY, *SUMS, "first_seen_at", "last_seen_at", "example", "sketch")]
+)
+
+
+def write_catalogue(store: SnapshotStore, day: date, *, only_stale: bool = False) -> Snapshot | None:
+    """Write the catalogue of a UTC date, or only a stale one, from its snapshot of events; None if nothing was."""
+    revision = store.revision(EVENTS, day)
+    if revision is None or (only_stale and revision == store.revision(FIELDS, day)):
+        return None
+    with tempfile.TemporaryFile() as events, tempfile.TemporaryFile() as file:
+        shown = store.get(snapshot_key(EVENTS, day), events)
+        metadata = {name: shown[name] for name in ("state_at", "revision")} | {
+            "schema_version": SCHEMA_VERSION,
+            "created_at": datetime.now(UTC).isoformat(),
+        }
+        batches = published(figures(_described(events))).to_batches()
+        metadata |= write_parquet(file, PAYLOAD_FIELDS, iter(batches), metadata)
+        file.seek(0)
+        store.put(snapshot_key(FIELDS, day), file, metadata)
+    return Snapshot(FIELDS, snapshot_key(FIELDS, day), int(metadata["row_count"]))
+
+
+def catalogue(settings: LakeSettings, since: date | None = None, until: date | None = None) -> pa.Table:
+    """Return the catalogue of all dates, or of those from `since` to `until`, both included, as one.
+
+    Of more than MAX_ROWS paths it has those that most events have, and logs how many it left out.
+    """
+    store = SnapshotStore(settings)
+    dates = [day for day in map(date.fromisoformat, store.dates(FIELDS)) if (since or day) <= day <= (until or day)]
+    every = FIGURES.empty_table()
+    for day in dates:
+        every = _limited(joined(every, _read(store, day, FIGURES.names)))
+    return published(every)
+
+
+def new_paths(store: SnapshotStore, day: date) -> dict[str, list[str]]:
+    """Return, by type, the paths of a date that no earlier date has; none at all if no earlier date has any.
+
+    Catalogues are read from the newest back, until none of the paths is left: one, on most days.
+    """
+    dates = [date.fromisoformat(each) for each in reversed(store.dates(FIELDS))]
+    new, any_known = _paths(store, day) if day in dates else set[tuple[str, str]](), False
+    for earlier in (each for each in dates if each < day):
+        if new:
+            known = _paths(store, earlier)
+            any_known = any_known or bool(known)
+            new -= known
+    by_type = defaultdict[str, list[str]](list)
+    for kind, path in sorted(new if any_known else ()):
+        by_type[kind].append(path)
+    return dict(by_type)
+
+
+def figures(fields: Fields) -> pa.Table:
+    """Return what was counted as a table: one row a type and path."""
+    found = list(fields)
+    columns: dict[str, Iterable[Any]] = {"type": [kind for kind, _ in found]}
+    columns |= {name: [getattr(field, name) for _, field in found] for name in FIGURES.names[1:]}
+    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in FIGURES}, FIGURES)
+
+
+def joined(one: pa.Table, other: pa.Table) -> pa.Table:
+    """Return the figures of two sets of events as those of both."""
+    keys = [_keys(table) for table in (one, other)]
+    every = pa.array(sorted(set(keys[0].to_pylist() + keys[1].to_pylist())), pa.string())
+    left, right = (
+        table.take(pc.index_in(every, value_set=known)) for table, known in zip((one, other), keys, strict=True)
+    )
+    return pa.table({name: JOINS[name](left[name], right[name]) for name in FIGURES.names}).cast(FIGURES)
+
+
+def published(table: Any) -> pa.Table:
+    """Return figures with the columns that follow from them."""
+    rows = zip(*(table[name].to_pylist() for name in (*KEY, "events")), strict=True)
+    roots = {kind: events for kind, path, events in rows if path == ROOT}
+    type_events = [roots[kind] for kind in table["type"].to_pylist()]
+    columns: dict[str, Any] = {name: table[name] for name in table.column_names} | {
+        "type_events": pa.array(type_events, pa.int64()),
+        "share": pa.array(map(truediv, table["events"].to_pylist(), type_events), pa.float64()),
+        "distinct": pa.array(map(estimate, table["sketch"].to_pylist()), pa.int64()),
+    }
+    return pa.table({name: columns[name] for name in PAYLOAD_FIELDS.names}, PAYLOAD_FIELDS)
+
+
+def _limited(table: pa.Table) -> pa.Table:
+    """Leave out what few events have; a type's root, which all have, comes before the rest of it."""
+    if len(table) <= MAX_ROWS:
+        return table
+    logger.warning("%d payload paths left out", len(table) - MAX_ROWS)
+    return (
+        table.sort_by([("events", "descending"), ("path", "ascending")])
+        .slice(0, MAX_ROWS)
+        .sort_by([(name, "ascending") for name in KEY])
+    )
+
+
+def _described(events: IO[bytes]) -> Fields:
+    """Take in a file of events."""
+    fields = Fields()
+    batches: Iterator[Any] = pq.ParquetFile(events).iter_batches(BATCH_ROWS, columns=list(TAKEN_AS))
+    for batch in batches:
+        columns = [batch[name].cast(kind).to_pylist() for name, kind in TAKEN_AS.items()]
+        for kind, payload, at in zip(*columns, strict=True):
+            fields.add(kind, payload, at)
+    return fields
+
+
+def _read(store: SnapshotStore, day: date, columns: list[str]) -> pa.Table:
+    with io.BytesIO() as file:
+        store.get(snapshot_key(FIELDS, day), file)
+        return pq.read_table(file, columns=columns)
+
+
+def _paths(store: SnapshotStore, day: date) -> set[tuple[str, str]]:
+    return {(row["type"], row["path"]) for row in _read(store, day, KEY).to_pylist()}
+
+
+def _keys(table: Any) -> Any:
+    return pc.binary_join_element_wise(table["type"], table["path"], "\t")
+
+
+def _sum(one: Any, other: Any) -> Any:
+    return pc.add(pc.fill_null(one, 0), pc.fill_null(other, 0))
+
+
+def _examples(one: Any, other: Any) -> Any:
+    return pa.array(map(example, one.to_pylist(), other.to_pylist()), pa.string())
+
+
+def _sketches(one: Any, other: Any) -> Any:
+    """Return the greatest of each two registers."""
+    greatest = pc.max_element_wise(_registers(one), _registers(other))
+    return pa.Array.from_buffers(pa.binary(REGISTERS), len(one), [None, greatest.buffers()[1]])
+
+
+def _registers(sketches: Any) -> Any:
+    whole = pc.fill_null(sketches, bytes(REGISTERS)).combine_chunks()
+    return pa.Array.from_buffers(
+        pa.uint8(), len(whole) * REGISTERS, [None, whole.buffers()[1]], offset=whole.offset * REGISTERS
+    )
+
+
+JOINS: Mapping[str, Callable[[Any, Any], Any]] = {
+    **dict.fromkeys(KEY, pc.coalesce),
+    **dict.fromkeys(SUMS, _sum),
+    "first_seen_at": lambda one, other: pc.min_element_wise(one.cast(pa.int64()), other.cast(pa.int64())),
+    "last_seen_at": lambda one, other: pc.max_element_wise(one.cast(pa.int64()), other.cast(pa.int64())),
+    "example": _examples,
+    "sketch": _sketches,
+}
