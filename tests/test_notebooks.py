@@ -17,6 +17,7 @@ from factories import RECEIVED, event, event_id, group, line, message
 from lake import Lake
 
 from pipelines import environment, notebook
+from pipelines.payload_fields import write_catalogue
 from pipelines.schemas import SCHEMAS
 from pipelines.snapshots import snapshot_key, today, write_snapshots
 
@@ -181,6 +182,7 @@ def test_a_notebook_runs_on_a_fresh_lake_from_any_folder(
     lake.land(*(line(each["body"].encode(), number, now) for number, each in enumerate(sample)), at=now)
     lake.load(now)
     list(write_snapshots(lake.settings, lake.snapshots, today()))
+    write_catalogue(lake.snapshots, today())
     run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
     outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output.text for output in outputs if output.output_type == "stream"] == []
