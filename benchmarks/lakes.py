@@ -123,9 +123,10 @@ def lay_out(snapshot: Path, file: Path) -> None:
 
 @contextmanager
 def start(folder: Path) -> Iterator[Lakes]:
-    """Start the servers."""
+    """Start the servers; as in the embedded stack, the snapshot bucket isn't written through to the disk."""
     with ExitStack() as stack:
-        seaweed, weed = stack.enter_context(store(folder, [LANDING, SNAPSHOTS]))
+        seaweed, weed = stack.enter_context(store(folder, [LANDING]))
+        seaweed.client().create_bucket(Bucket=SNAPSHOTS)
         postgres, postmaster = stack.enter_context(database_server(folder))
         env = {**settings_env(seaweed, LANDING), "SNAPSHOT_BUCKET": SNAPSHOTS, "PYTHONPATH": str(ROOT)}
         env |= {"DAGSTER_DISABLE_TELEMETRY": "yes", "DO_NOT_TRACK": "1"}
