@@ -106,6 +106,12 @@ def _rates(way: str, other: str) -> Callable[[Sweep], float]:
     return lambda sweep: sweep[way].rate / sweep[other].rate
 
 
+def vs_duckdb(sweeps: Sequence[Sweep], day: Day) -> list[float]:
+    """Return the ratio of the rates with a day, of each sweep that has it."""
+    ways = [f"{way.__name__}_{day.name}" for way in PAIR]
+    return [_rates(*ways)(sweep) for sweep in sweeps if ways[0] in sweep]
+
+
 RATIOS = (
     Ratio("vs_duckdb", MIDDLE, _rates("lake_middle", "duckdb_postgres_middle"), 1.5),
     Ratio("vs_pyarrow_writer", MIDDLE, _rates("lake_middle", "pyarrow_writer_middle"), 0),  # told, not asked for
@@ -142,6 +148,7 @@ def run(plan: Plan, parent: Path) -> tuple[dict[str, object], list[str]]:
     report: dict[str, object] = {
         "ratios": {name: round(statistics.median(each), 4) for name, each in values.items()},
         "spread": {name: figures.around(each) for name, each in values.items()},
+        "vs_duckdb_by_day": {day.name: figures.around(vs_duckdb(sweeps, day)) for day in plan.days},
         "cells": cells,
         "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "kernel": platform.release()},
         "seconds": round(time.monotonic() - began),

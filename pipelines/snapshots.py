@@ -34,7 +34,7 @@ HOURS = range(24)
 # A row group is what is in memory at once; an hour of a busy day has several, each with some of its groups.
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1 << 15, 1 << 26
 BATCH_BYTES = 1 << 22
-PAGE_BYTES = 1 << 23  # a long page compresses better
+PAGE_BYTES = 1 << 21  # a long page compresses better, one that outgrows the processor's cache takes longer
 UNLIKE = {"id", "event_id", "jid", "external_jid", "payload"}  # columns whose values seldom repeat
 MOST_IN_ONE_PUT = 5 << 30  # bytes; S3 takes more only in parts, and those of a killed writer stay
 
