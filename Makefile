@@ -8,7 +8,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow lint format lock bench bench-receiver bench-loader clean
+.PHONY: help venv up demo dev test test-slow lint format lock bench bench-receiver bench-loader bench-snapshot clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -57,7 +57,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes and without registry addr
 	$(PIN) --extra devstack --extra notebooks --extra test --output-file requirements.lock
 	$(PIN) --all-extras --constraint requirements.lock --output-file benchmarks/requirements.lock
 
-bench: bench-receiver bench-loader ## Run every benchmark
+bench: bench-receiver bench-loader bench-snapshot ## Run every benchmark
 
 # What the benchmarks compare with: only they need it.
 $(VENV)/.installed-bench: benchmarks/requirements.lock $(VENV)/.installed
@@ -69,6 +69,9 @@ bench-receiver: $(VENV)/.installed-bench ## Measure the receiver against ceiling
 
 bench-loader: $(VENV)/.installed-bench ## Measure the loader against ceilings of the same run (ARGS='--quick' or '--json')
 	$(BIN)/python benchmarks/loader.py $(ARGS)
+
+bench-snapshot: $(VENV)/.installed-bench ## Measure the snapshots against a ceiling and a peer of the same run (ARGS='--quick' or '--json')
+	$(BIN)/python benchmarks/snapshot.py $(ARGS)
 
 clean: ## Remove what was built; data directories stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -36,7 +36,7 @@ HOURS = range(24)
 # A row group is what is in memory at once; an hour of a busy day has several, each with some of its groups.
 ROW_GROUP_ROWS, ROW_GROUP_BYTES = 1 << 15, 1 << 26
 BATCH_BYTES = 1 << 22
-PAGE_BYTES = 1 << 23  # a long page compresses better
+PAGE_BYTES = 1 << 21  # a long page compresses better, one that outgrows the processor's cache takes longer
 UNLIKE = {"id", "event_id", "jid", "external_jid", "payload"}  # columns whose values seldom repeat
 MOST_IN_ONE_PUT = 5 << 30  # bytes; S3 takes more only in parts, and those of a killed writer stay
 
@@ -129,7 +129,6 @@ def write_snapshots(
     with adbc.connect(settings.conninfo) as conn, conn.cursor() as cursor:
         cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
         cursor.execute("set transaction isolation level repeatable read, read only")
-        cursor.execute("set local work_mem = '128MB'")  # most hours are sorted without a file
         cursor.execute(_filled("snapshots/moment", date=day))
         moment = cursor.fetchone()
         metadata = {
@@ -165,18 +164,9 @@ def write_parquet(
     file: IO[bytes], schema: pa.Schema, batches: Iterator[pa.RecordBatch], metadata: Mapping[str, str]
 ) -> dict[str, str]:
     """Write batches as a Parquet file with this metadata, and with what the rows add to it, which is returned."""
-    times = {field.name for field in schema if pa.types.is_timestamp(field.type)}
     rows, received = 0, set[datetime]()
-    with pq.ParquetWriter(
-        file,
-        schema.with_metadata(dict(metadata)),
-        compression="zstd",
-        compression_level=3,
-        data_page_size=PAGE_BYTES,
-        use_dictionary=[name for name in schema.names if name not in UNLIKE | times],  # type: ignore[arg-type]
-        column_encoding=dict.fromkeys(times, "DELTA_BINARY_PACKED"),
-    ) as writer:
-        for group in _row_groups(_read_ahead(batches)):
+    with pq.ParquetWriter(file, schema.with_metadata(dict(metadata)), **options(schema)) as writer:
+        for group in _read_ahead(_row_groups(batches)):
             rows += len(group)
             if "received_at" in schema.names:
                 least, greatest = pc.min_max(group["received_at"]).values()
@@ -189,6 +179,18 @@ def write_parquet(
     return found
 
 
+def options(schema: pa.Schema) -> dict[str, Any]:
+    """Return what makes a table's files small: compression, the encoding of each column, the length of pages."""
+    times = {field.name for field in schema if pa.types.is_timestamp(field.type)}
+    return {
+        "compression": "zstd",
+        "compression_level": 3,
+        "data_page_size": PAGE_BYTES,
+        "use_dictionary": [name for name in schema.names if name not in UNLIKE | times],
+        "column_encoding": dict.fromkeys(times, "DELTA_BINARY_PACKED"),
+    }
+
+
 def _batches(cursor: adbc.Cursor, table: str, day: date) -> Iterator[pa.RecordBatch]:
     """Yield a table's rows; events an hour after the other, since the database sorts hours for less than a day."""
     for hour in HOURS if table == EVENTS else [None]:
@@ -196,13 +198,13 @@ def _batches(cursor: adbc.Cursor, table: str, day: date) -> Iterator[pa.RecordBa
         yield from cursor.fetch_record_batch()
 
 
-def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Read the next batch while the last one is worked on."""
+def _read_ahead(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Read the next row group while the last one is worked on."""
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(next, batches, None)
-        while (batch := coming.result()) is not None:
-            coming = reader.submit(next, batches, None)
-            yield batch
+        coming = reader.submit(next, groups, None)
+        while (group := coming.result()) is not None:
+            coming = reader.submit(next, groups, None)
+            yield group
 
 
 def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

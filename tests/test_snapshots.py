@@ -135,6 +135,19 @@ def test_a_merge_of_two_people_makes_the_last_seven_days_stale(lake: Lake) -> No
     assert stale_dates(lake.connection, lake.snapshots) == [today() - timedelta(days=age) for age in (6, 1, 0)]
 
 
+def test_a_better_body_makes_the_date_of_its_event_stale(lake: Lake) -> None:
+    later = RECEIVED + timedelta(days=1)
+    lake.land(line(event(message(participant(), messageStubType=2))))
+    lake.load()
+    for day in stale_dates(lake.connection, lake.snapshots):
+        write(lake, day)
+    lake.land(line(event(message(participant())), "event", later), at=later)
+    lake.load(later)
+    assert stale_dates(lake.connection, lake.snapshots) == [DAY, today()]
+    write(lake, DAY)
+    assert read(lake, "whatsapp_events", DAY).column("undecrypted").to_pylist() == [False]
+
+
 def etag(lake: Lake, table: str, day: date) -> str:
     """Return what changes with every put of a snapshot."""
     head = lake.client.head_object(Bucket=lake.settings.snapshot_bucket, Key=snapshot_key(table, day))
