@@ -9,4 +9,4 @@ copy (
     left join lake.public.whatsapp_groups on whatsapp_groups.id = group_id
     where received_at >= timestamptz '{date} 00:00:00+00' and received_at < timestamptz '{date} 00:00:00+00' + interval '1 day'
     order by date_trunc('hour', received_at), group_jid nulls last, received_at, event_id
-) to '{file}' (format parquet, compression zstd, compression_level 3)
+) to '{file}' (format parquet, compression zstd, compression_level 1)

@@ -184,7 +184,7 @@ def options(schema: pa.Schema) -> dict[str, Any]:
     times = {field.name for field in schema if pa.types.is_timestamp(field.type)}
     return {
         "compression": "zstd",
-        "compression_level": 3,
+        "compression_level": 1,
         "data_page_size": PAGE_BYTES,
         "use_dictionary": [name for name in schema.names if name not in UNLIKE | times],
         "column_encoding": dict.fromkeys(times, "DELTA_BINARY_PACKED"),
