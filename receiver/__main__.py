@@ -10,12 +10,13 @@ import os
 import resource
 import signal
 import sys
+from typing import Any
 
 import uvloop
 from aiohttp import web
 from pydantic import ValidationError
 
-from receiver.app import Edge, answer
+from receiver.app import Answer, Edge
 from receiver.settings import ReceiverSettings, complaints
 from receiver.telemetry import configure_logging
 from receiver.writer import open_store
@@ -34,17 +35,11 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  (aiohttp's: it would quote the offending bytes)
-    ) -> web.StreamResponse:
+    def handle_error(self, request: web.BaseRequest, status: int = 500, *_: Any, **__: Any) -> web.StreamResponse:
         """Answer a request that could not be parsed, and close its connection."""
         if request.writer.output_size:
-            raise ConnectionError("the answer had begun") from exc
-        response = answer(status, "refused", "the request is not well-formed HTTP/1.1")
+            raise ConnectionError("the answer had begun")
+        response = Answer(status, "refused", "the request is not well-formed HTTP/1.1")
         response.force_close()
         return response
 
