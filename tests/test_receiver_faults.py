@@ -3,7 +3,6 @@
 Whatever it is, what was acknowledged is landed as it was sent, memory stays bounded, and once it is over all is well.
 """
 
-import resource
 import signal
 import socket
 import subprocess
@@ -22,7 +21,18 @@ from conftest import S3, bucket
 from fault_proxy import Fault, FaultProxy, Gate, answers, delays, fault_proxy, hangs_up, loses_the_answer, passes
 from mypy_boto3_s3 import S3Client
 from prometheus_client.parser import text_string_to_metric_families
-from receiver_process import CURRENT, Answer, Receiver, check_ready, event, landed, new_id, start_receiver
+from receiver_process import (
+    CURRENT,
+    Answer,
+    Receiver,
+    check_ready,
+    event,
+    landed,
+    new_id,
+    open_files,
+    peak_memory,
+    start_receiver,
+)
 from senders import MEGABYTE, Load, Reckoning, closed_loop, crowd, headers_alone, open_loop, reckon, wait_for
 
 from devstack.waiting import free_ports, wait_until
@@ -33,12 +43,6 @@ LIMITS = {"RECEIVER_QUEUE_BYTES": str(QUEUE_BYTES), "RECEIVER_MAX_BODY_BYTES": s
 # measured are 3.5 to 4.4 times the byte budget, and for 2,500 connections 26 MB.
 GROWTH = 6
 NOTHING_AMISS = Reckoning()
-
-
-def peak_memory(receiver: Receiver) -> int:
-    """Return the most bytes of memory that the process has ever had."""
-    status = Path(f"/proc/{receiver.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def readiness(receiver: Receiver) -> int:
@@ -507,17 +511,6 @@ def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnStore]:
     finally:
         store.kill()
         store.client.close()
-
-
-@contextmanager
-def open_files(enough: int) -> Iterator[None]:
-    """Allow this process, and those it starts, so many open files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def staged(drama: Drama, own_store: OwnStore) -> Outcome:
