@@ -14,7 +14,7 @@ from functools import lru_cache, partial
 from http import HTTPStatus
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from obstore.store import S3Store
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -154,7 +154,7 @@ class Edge:
     async def _read(self, request: web.BaseRequest) -> bytes:
         """Return the body. Raises Refusal when it doesn't arrive whole, in time and within the limit."""
         content, body = request.content, bytearray()
-        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer itself has not begun
         try:

@@ -54,6 +54,8 @@ def check_media(headers: MultiMapping[str]) -> None:
     """Raise Refusal (415) unless the headers announce plain, uncompressed UTF-8 JSON."""
     if any(coding.strip().lower() != "identity" for coding in headers.getall("Content-Encoding", ())):
         raise Refusal(415, "Content-Encoding must be identity")
+    if headers.get("Transfer-Encoding", "chunked").strip().lower() != "chunked":
+        raise Refusal(415, "Transfer-Encoding must be chunked")
     types = headers.getall("Content-Type", ())
     if types != ["application/json"] and not (len(types) == 1 and _is_utf8_json(types[0])):
         raise Refusal(415, "Content-Type must be application/json in UTF-8")

@@ -128,6 +128,7 @@ def test_media_taken(content_type: str) -> None:
         headers(("Content-Type", "application/json"), ("Content-Type", "application/json")),
         headers(("Content-Type", "application/json"), ("Content-Encoding", "gzip")),
         headers(("Content-Type", "application/json"), ("Content-Encoding", "identity, br")),
+        headers(("Content-Type", "application/json"), ("Transfer-Encoding", "gzip, chunked")),
     ],
     ids=str,
 )

@@ -302,6 +302,19 @@ def test_other_expectation(receiver: Receiver) -> None:
     assert receiver.deliver(new_id(), event(), Expect="magic").status == 202
 
 
+@pytest.mark.parametrize(
+    ("version", "lines"),
+    [("1.1", [b"HTTP/1.1 100 Continue", b"HTTP/1.1 202 Accepted"]), ("1.0", [b"HTTP/1.1 202 Accepted"])],
+)
+def test_expecting_to_go_on(receiver: Receiver, version: str, lines: list[bytes]) -> None:
+    """A sender that asks before its body is told to go on, unless it speaks HTTP/1.0."""
+    asking = f" HTTP/{version}\r\nExpect: 100-continue\r\nConnection: close\r\n".encode()
+    request = raw_delivery(event(), announced=len(event())).replace(b" HTTP/1.1\r\n", asking)
+    with closing(connect(receiver, request)) as connection:
+        answer = everything(connection)
+    assert [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/")] == lines
+
+
 def test_slow_body(receiver: Receiver) -> None:
     """A body that doesn't arrive in time gets 408, and the connection is closed."""
     with closing(connect(receiver, raw_delivery(event(), announced=1000))) as connection:
