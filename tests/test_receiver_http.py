@@ -438,6 +438,58 @@ def test_every_kind_of_outcome_is_counted(
     assert metric(receiver, "receiver_requests_total", **labels) == before + 1
 
 
+def answers_counted(receiver: Receiver, outcome: str, status: str, route: str = CURRENT) -> float:
+    """Return how many answers of this kind the receiver has counted."""
+    contract = "current" if route == CURRENT else ""
+    labels = {"route": route, "contract": contract, "outcome": outcome, "status": status}
+    return metric(receiver, "receiver_requests_total", **labels)
+
+
+def test_a_duplicate_is_counted_as_such(receiver: Receiver) -> None:
+    """A collapsed delivery has an outcome of its own."""
+    before, event_id = answers_counted(receiver, "duplicate", "202"), new_id()
+    receiver.deliver(event_id, event())
+    receiver.deliver(event_id, event())
+    assert answers_counted(receiver, "duplicate", "202") == before + 1
+
+
+def test_a_bad_id_is_counted(receiver: Receiver) -> None:
+    """So is an id that is none."""
+    before = answers_counted(receiver, "refused", "400")
+    receiver.deliver(NIL, event())
+    assert answers_counted(receiver, "refused", "400") == before + 1
+
+
+def test_what_is_shed_is_counted(full: Receiver) -> None:
+    """So is an event that finds the queue full."""
+    before = answers_counted(full, "unavailable", "503")
+    full.deliver(new_id(), event())
+    assert answers_counted(full, "unavailable", "503") == before + 1
+
+
+def test_a_path_that_is_none_is_counted_as_other(receiver: Receiver) -> None:
+    """Senders can't make up routes in the metrics."""
+    before = answers_counted(receiver, "refused", "404", route="other")
+    receiver.request("GET", "/wp-login.php")
+    assert answers_counted(receiver, "refused", "404", route="other") == before + 1
+
+
+def test_another_method_is_counted(receiver: Receiver) -> None:
+    """So is a webhook's path with another method."""
+    before = answers_counted(receiver, "refused", "405")
+    receiver.request("GET", CURRENT)
+    assert answers_counted(receiver, "refused", "405") == before + 1
+
+
+def test_an_unconfirmed_event_is_counted(unconfirmed: tuple[str, Answer], cut_off: Receiver) -> None:
+    """A file that the store doesn't confirm is given up once, and each event of it is unavailable."""
+    assert unconfirmed[1].status == 503
+    assert (
+        metric(cut_off, "landing_puts_total", result="given up") >= 1,
+        answers_counted(cut_off, "unavailable", "503") >= 1,
+    ) == (True, True)
+
+
 def test_unauthorised_requests_are_counted_by_reason(receiver: Receiver) -> None:
     """A signature that doesn't verify is told from one that is missing."""
     reason = {"reason": "X-Signature does not verify"}
