@@ -36,7 +36,7 @@ from benchmarks.running import (
     store,
     wait_until_idle,
 )
-from benchmarks.wrk import PATH, Generator, Load, LoadError, SupplyError, find_wrk
+from benchmarks.wrk import PATH, Generator, Load, LoadError, VoidError, find_wrk
 from devstack.errors import StackError
 from devstack.seaweed import server_version
 
@@ -72,7 +72,7 @@ class Plan:
 
 
 FULL = Plan()
-QUICK = Plan(seconds=1, sweeps=1, other_sweeps=1, least_counted=1, extra_sweeps=3)
+QUICK = Plan(seconds=2, sweeps=1, other_sweeps=1, least_counted=1, extra_sweeps=3)
 
 
 @dataclass
@@ -105,14 +105,14 @@ class Bench:
         self.sweeps.append(Sweep(connections, {name: rounds[name] for name in names}, idle))
 
     def round(self, name: str, connections: int, seconds: int) -> Round:
-        """Measure one server once; a round that ran out of signed deliveries is void, and measured again."""
-        for _ in range(TRIES):
+        """Measure one server once; a round that shows nothing is void, and measured again."""
+        for tried in range(TRIES):
             try:
-                return self._round(name, connections, seconds)
-            except SupplyError as error:
+                return self._round(name, connections, seconds * (1 + tried))
+            except VoidError as error:
                 say(f"void: {error}")
                 self._rates[name, connections] *= 2
-        raise InvalidRunError(f"{name} at c={connections}: the signed deliveries ran out again and again")
+        raise InvalidRunError(f"{name} at c={connections}: void again and again")
 
     def _round(self, name: str, connections: int, seconds: int) -> Round:
         """Measure one server once. Raises InvalidRunError, LoadError or StackError when that can't be trusted."""

@@ -103,7 +103,7 @@ class ObjectPerEvent(LandingWriter):
             self._client.put_object(Bucket=self._bucket, Key=key, Body=line, IfNoneMatch="*")
         except (BotoCoreError, ClientError) as error:
             raise Unavailable("the landing store did not confirm the event") from error
-        self._metrics.file_events.observe(1)
+        self.metrics.file_events.observe(1)
 
 
 def object_per_event() -> None:

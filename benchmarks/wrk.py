@@ -25,8 +25,8 @@ class LoadError(RuntimeError):
     """wrk isn't here, or a round in which not every request was answered as it should be."""
 
 
-class SupplyError(LoadError):
-    """A round sent more requests than were signed for it, and so sent some of them again."""
+class VoidError(LoadError):
+    """A round that shows nothing, and is to be measured again, longer and with more deliveries."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,11 @@ def _run(command: Sequence[str], seconds: float) -> dict[str, Any]:
 def _load(said: dict[str, Any], supply: int, cpu_seconds: float) -> Load:
     """Check what wrk reports and put it into our units."""
     if said["sent"] > supply:
-        raise SupplyError(f"{supply} signed deliveries were too few: wrk sent {said['sent']}")
-    if said["not_2xx"] or said["broken"] or said["late"] or not said["acknowledged"]:
+        raise VoidError(f"{supply} signed deliveries were too few: wrk sent {said['sent']}, some of them twice")
+    if said["not_2xx"] or said["broken"] or said["late"]:
         raise LoadError(f"not every request was answered 202: {said}")
+    if not said["acknowledged"]:
+        raise VoidError(f"no answer came before the end: {said}")
     seconds = said["microseconds"] / 1e6
     return Load(
         said["acknowledged"], seconds, said["sent"], said["p50_us"] / 1e3, said["p99_us"] / 1e3, cpu_seconds / seconds

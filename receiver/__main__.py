@@ -9,13 +9,15 @@ import logging
 import os
 import resource
 import signal
+import socket
 import sys
+from typing import Any
 
 import uvloop
 from aiohttp import web
 from pydantic import ValidationError
 
-from receiver.app import Edge, answer
+from receiver.app import Answer, Edge
 from receiver.settings import ReceiverSettings, complaints
 from receiver.telemetry import configure_logging
 from receiver.writer import open_store
@@ -24,6 +26,7 @@ KEEPALIVE_SECONDS = 7  # runs from the start of a connection too: aiohttp's only
 LINGERING_SECONDS = 1
 SHUTDOWN_SECONDS = 20  # longer than an answer can take: a body's 5 s and a landing's 10 s
 BACKLOG = 2048
+READ_AHEAD_BYTES = 32 * 1024  # of a connection, before its body is admitted
 GC_THRESHOLD = 50_000
 
 _log = logging.getLogger("receiver")
@@ -34,17 +37,16 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  (aiohttp's: it would quote the offending bytes)
-    ) -> web.StreamResponse:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Bound what the system takes from this connection ahead of us, and so what one read can bring."""
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD_BYTES)
+        super().connection_made(transport)
+
+    def handle_error(self, request: web.BaseRequest, status: int = 500, *_: Any, **__: Any) -> web.StreamResponse:
         """Answer a request that could not be parsed, and close its connection."""
         if request.writer.output_size:
-            raise ConnectionError("the answer had begun") from exc
-        response = answer(status, "refused", "the request is not well-formed HTTP/1.1")
+            raise ConnectionError("the answer had begun")
+        response = Answer(status, "refused", "the request is not well-formed HTTP/1.1")
         response.force_close()
         return response
 
@@ -68,6 +70,7 @@ async def serve(settings: ReceiverSettings) -> None:
         auto_decompress=False,
         keepalive_timeout=KEEPALIVE_SECONDS,
         lingering_time=LINGERING_SECONDS,
+        read_bufsize=READ_AHEAD_BYTES // 2,  # it stops reading beyond twice that
     )
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()

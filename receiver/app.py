@@ -9,11 +9,12 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
+from email.utils import formatdate
+from functools import lru_cache, partial
 from http import HTTPStatus
 
 import orjson
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from obstore.store import S3Store
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -31,8 +32,41 @@ CONTRACTS: dict[str, Contract] = {
     "/api/webhooks/whatsapp": "current",
     "/api/integrations/whatsapp/events": "first",
 }
+GET = ("GET", "HEAD")
 
 _log = logging.getLogger(__name__)
+
+
+class Answer(web.StreamResponse):
+    """A JSON answer: its status word (`outcome`), and the event id and error if there are any.
+
+    It is written in one piece, by itself: aiohttp's own response takes four times as long, a seventh of an event.
+    """
+
+    def __init__(self, status: int, outcome: str, error: str | None = None, event_id: str | None = None) -> None:
+        super().__init__(status=status)
+        self.outcome = outcome
+        content = {"status": outcome, "event_id": event_id, "error": error}
+        self._json = orjson.dumps({name: value for name, value in content.items() if value is not None})
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send all of it, but to HEAD only its head."""
+        self._keep_alive = self._keep_alive is not False and request.keep_alive  # False: force_close() was called
+        others = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        head = (
+            f"HTTP/1.1 {self.status} {self.reason}\r\nDate: {_date(int(time.time()))}\r\n"
+            f"Content-Type: application/json\r\nContent-Length: {len(self._json)}\r\n"
+            f"Connection: {'keep-alive' if self._keep_alive else 'close'}\r\n{others}\r\n"
+        )
+        await request.writer.write(head.encode() + (b"" if request.method == hdrs.METH_HEAD else self._json))
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Do nothing: everything is sent."""
+
+
+@lru_cache(1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)
 
 
 class Edge:
@@ -50,52 +84,56 @@ class Edge:
         metrics.in_flight.set_function(lambda: self._open_requests)
         metrics.queue_bytes.set_function(lambda: settings.receiver_queue_bytes - self._free)
         metrics.queue_age.set_function(lambda: self.writer.oldest_seconds)
-        self._routes: dict[str, tuple[tuple[str, ...], Callable[[web.BaseRequest], Awaitable[web.Response]]]] = {
+        self._routes: dict[str, tuple[tuple[str, ...], Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]] = {
             **{path: (("POST",), partial(self._receive, contract=contract)) for path, contract in CONTRACTS.items()},
-            "/healthz": (("GET", "HEAD"), self._healthz),
-            "/readyz": (("GET", "HEAD"), self._readyz),
-            "/metrics": (("GET", "HEAD"), self._exposition),
+            "/healthz": (GET, self._healthz),
+            "/readyz": (GET, self._readyz),
+            "/metrics": (GET, self._exposition),
         }
 
-    async def respond(self, request: web.BaseRequest) -> web.Response:
+    async def respond(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer whatever was requested, and count the answer under its route."""
         began = time.perf_counter()
         self._open_requests += 1
         try:
-            response = await self._outcome(request)
+            answer = await self._routed(request)
+        except (Refusal, Unavailable) as why:
+            answer = self._turned_away(why)
+        except Exception:  # noqa: BLE001  (whatever it is, it is logged and the sender retries)
+            _log.exception("an unexpected error on %s", request.path)
+            answer = Answer(500, "unavailable", "an unexpected error")
         finally:
             self._open_requests -= 1
         route = request.path if request.path in self._routes else "other"
-        outcome = response.get("outcome", "ok")
-        self._metrics.answered((route, CONTRACTS.get(route, ""), outcome, response.status), time.perf_counter() - began)
-        return response
+        outcome = getattr(answer, "outcome", "ok")
+        self._metrics.answered((route, CONTRACTS.get(route, ""), outcome, answer.status), time.perf_counter() - began)
+        return answer
 
-    async def _outcome(self, request: web.BaseRequest) -> web.Response:
-        """Return the route's answer, or the one that stands for what it raised."""
-        try:
-            return await self._routed(request)
-        except (Refusal, Unavailable) as why:
-            if why.status == HTTPStatus.UNAUTHORIZED:
-                self._metrics.unauthorised.labels(str(why)).inc()
-            word = "refused" if why.status < HTTPStatus.INTERNAL_SERVER_ERROR else "unavailable"
-            _log.warning("request %s", word, extra={"status": why.status, "reason": str(why), "event_id": why.event_id})
-            return answer(why.status, word, str(why), why.event_id)
-        except Exception:  # noqa: BLE001  (whatever it is, it is logged and the sender retries)
-            _log.exception("an unexpected error on %s", request.path)
-            return answer(500, "unavailable", "an unexpected error")
-
-    async def _routed(self, request: web.BaseRequest) -> web.Response:
+    async def _routed(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the answer of the route that the path names, exactly as written."""
         if request.path not in self._routes:
             raise Refusal(404, "Not Found")
         methods, handler = self._routes[request.path]
         if request.method in methods:
             return await handler(request)
-        response = answer(405, "refused", "Method Not Allowed")
-        response.headers[hdrs.ALLOW] = ",".join(methods)
-        return response
+        answer = Answer(405, "refused", "Method Not Allowed")
+        answer.headers[hdrs.ALLOW] = ",".join(methods)
+        return answer
 
-    async def _receive(self, request: web.BaseRequest, *, contract: Contract) -> web.Response:
+    def _turned_away(self, why: Refusal | Unavailable) -> Answer:
+        """Return the answer that stands for what was raised; log and count it."""
+        word = "refused" if why.status < HTTPStatus.INTERNAL_SERVER_ERROR else "unavailable"
+        _log.warning("request %s", word, extra={"status": why.status, "reason": str(why), "event_id": why.event_id})
+        answer = Answer(why.status, word, str(why), why.event_id)
+        if why.status == HTTPStatus.UNAUTHORIZED:
+            self._metrics.unauthorised.labels(str(why)).inc()
+        if why.status == HTTPStatus.SERVICE_UNAVAILABLE:
+            answer.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
+        if why.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
+            answer.force_close()  # the rest of the body is not waited for
+        return answer
+
+    async def _receive(self, request: web.BaseRequest, *, contract: Contract) -> Answer:
         """Answer one delivery, its cases in the order of docs/http.md."""
         size = request.content_length
         if size is None:  # nothing announced: a chunked body, which may be as long as the limit
@@ -116,8 +154,9 @@ class Edge:
     async def _read(self, request: web.BaseRequest) -> bytes:
         """Return the body. Raises Refusal when it doesn't arrive whole, in time and within the limit."""
         content, body = request.content, bytearray()
-        if hdrs.EXPECT in request.headers:
-            await _go_on(request)
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # the answer itself has not begun
         try:
             if not content.is_eof():  # else it came with its headers: no need of a timer, which costs more than it
                 async with asyncio.timeout(BODY_SECONDS):
@@ -133,7 +172,7 @@ class Edge:
         self._metrics.request_bytes.inc(len(body))
         return bytes(body)
 
-    async def _land(self, request: web.BaseRequest, contract: Contract, body: bytes) -> web.Response:
+    async def _land(self, request: web.BaseRequest, contract: Contract, body: bytes) -> Answer:
         """Verify, check and land one body."""
         received_at = datetime.now(UTC)
         event_id, signature = verify(self._secrets, contract, request.headers, body)
@@ -146,38 +185,17 @@ class Edge:
             raise
         if not landed:
             self._metrics.duplicates.inc()
-        return answer(202, "accepted" if landed else "duplicate", event_id=event_id)
+        return Answer(202, "accepted" if landed else "duplicate", event_id=event_id)
 
-    async def _healthz(self, _: web.BaseRequest) -> web.Response:
-        return answer(200, "ok")
+    async def _healthz(self, _: web.BaseRequest) -> Answer:
+        return Answer(200, "ok")
 
-    async def _readyz(self, _: web.BaseRequest) -> web.Response:
+    async def _readyz(self, _: web.BaseRequest) -> Answer:
         """Answer 200 when an event of any length could be landed now."""
         if self._max_body > self._free:
             raise Unavailable("the queue is full")
         await self._readiness.check()
-        return answer(200, "ok")
+        return Answer(200, "ok")
 
     async def _exposition(self, _: web.BaseRequest) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={hdrs.CONTENT_TYPE: CONTENT_TYPE_LATEST})
-
-
-async def _go_on(request: web.BaseRequest) -> None:
-    """Let a sender that asks before it sends the body go on. Raises Refusal for any other expectation."""
-    if request.headers[hdrs.EXPECT].lower() != "100-continue":
-        raise Refusal(417, "Expect must be 100-continue")
-    await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    request.writer.output_size = 0  # the answer itself has not begun
-
-
-def answer(status: int, word: str, error: str | None = None, event_id: str | None = None) -> web.Response:
-    """Return a JSON answer: its status word, and the event id and error if there are any."""
-    content = {"status": word, "event_id": event_id, "error": error}
-    body = orjson.dumps({name: value for name, value in content.items() if value is not None})
-    response = web.Response(status=status, body=body, headers={hdrs.CONTENT_TYPE: "application/json"})
-    response["outcome"] = word
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        response.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
-    if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
-        response.force_close()  # the rest of the body is not waited for
-    return response

@@ -6,19 +6,20 @@ for an impatient sender: what it forgets is landed again, and harmless.
 
 import asyncio
 import hashlib
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 
+@dataclass(eq=False)
 class Dedupe:
     """Remembers at most `entries` acknowledged deliveries for `seconds` of `clock`, and every one in flight."""
 
-    def __init__(self, seconds: float, entries: int, clock: Callable[[], float]) -> None:
-        self._seconds = seconds
-        self._entries = entries
-        self._clock = clock
-        self._acknowledged: OrderedDict[bytes, float] = OrderedDict()  # key -> when it is forgotten, oldest first
-        self._in_flight: dict[bytes, asyncio.Future[None]] = {}
+    seconds: float
+    entries: int
+    clock: Callable[[], float]
+    _landings: dict[bytes, asyncio.Future[None] | None] = field(default_factory=dict, init=False)  # None: it is durable
+    _durable: deque[tuple[float, bytes]] = field(default_factory=deque, init=False)  # since when, oldest first
 
     async def land_once(self, event_id: str, body: bytes, land: Callable[[], asyncio.Future[None]]) -> bool:
         """Return once the event is durable: True when `land` was called for it, False for a duplicate.
@@ -26,27 +27,24 @@ class Dedupe:
         The same event has the same id, in either case, and the same body. A twin of a delivery in flight shares its
         outcome. Raises what the landing raised.
         """
+        self._forget()
         key = hashlib.sha256(event_id.lower().encode() + body).digest()
-        if self._acknowledged.get(key, 0) > self._clock():
+        if key in self._landings:
+            if landing := self._landings[key]:
+                await asyncio.shield(landing)
             return False
-        if key in self._in_flight:
-            await asyncio.shield(self._in_flight[key])
-            return False
-        landing = self._in_flight[key] = land()
+        landing = self._landings[key] = land()
         try:
             await landing  # unshielded: aiohttp cancels whoever waits only when the process ends
-        finally:
-            del self._in_flight[key]
-        self._remember(key)
+        except BaseException:
+            del self._landings[key]
+            raise
+        self._landings[key] = None
+        self._durable.append((self.clock(), key))
         return True
 
-    def _remember(self, key: bytes) -> None:
-        """Note what is durable now; drop what is out of the window, and the oldest while there are too many."""
-        now = self._clock()
-        self._acknowledged[key] = now + self._seconds
-        self._acknowledged.move_to_end(key)
-        while self._acknowledged:
-            oldest = next(iter(self._acknowledged.values()))
-            if oldest > now and len(self._acknowledged) <= self._entries:
-                return
-            self._acknowledged.popitem(last=False)
+    def _forget(self) -> None:
+        """Drop what is out of the window, and the oldest while there are too many."""
+        expired = self.clock() - self.seconds
+        while self._durable and (self._durable[0][0] <= expired or len(self._durable) > self.entries):
+            del self._landings[self._durable.popleft()[1]]

@@ -5,16 +5,17 @@ Belongs here: names, defaults and bounds. Not: the clients that are made from th
 
 import os
 from functools import cached_property
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, Json, NonNegativeFloat, PositiveInt, SecretStr, ValidationError
 from pydantic import model_validator as validates_together
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 def _not_blank(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().strip():
-        raise ValueError("must not be blank")
+        raise PydanticCustomError("blank", "must not be blank")
     return secret
 
 
@@ -47,7 +48,7 @@ class ReceiverSettings(BaseSettings):
     def _whole(self) -> Self:
         """Check what no field can know alone."""
         if self.receiver_queue_bytes < self.receiver_max_body_bytes:
-            raise ValueError("RECEIVER_QUEUE_BYTES must be at least RECEIVER_MAX_BODY_BYTES")
+            raise PydanticCustomError("queue", "RECEIVER_QUEUE_BYTES must be at least RECEIVER_MAX_BODY_BYTES")
         return self
 
     @cached_property
@@ -59,9 +60,5 @@ class ReceiverSettings(BaseSettings):
 
 def complaints(error: ValidationError) -> str:
     """Word a failed build as one line that names each variable and holds no value."""
-    return "; ".join(_complaint(detail) for detail in error.errors(include_input=False, include_context=False))
-
-
-def _complaint(detail: Any) -> str:
-    text = str(detail["msg"]).removeprefix("Value error, ")
-    return f"{str(detail['loc'][0]).upper()}: {text}" if detail["loc"] else text
+    details = error.errors(include_input=False, include_context=False)
+    return "; ".join(": ".join([*(str(name).upper() for name in each["loc"][:1]), each["msg"]]) for each in details)

@@ -15,7 +15,7 @@ import orjson
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 REPEAT_SECONDS = 10.0  # a message that says the same again within this time is only counted
-DETAILS = ("event_id", "status", "reason", "repeated")
+DETAILS = ("event_id", "status", "reason")
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15)
 EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
 
@@ -62,13 +62,17 @@ class Metrics:
 def configure_logging() -> None:
     """Log to stderr: in plain lines on a terminal, else one JSON object a line."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Plain() if sys.stderr.isatty() else _Json())
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s %(details)s")
+    handler.setFormatter(plain if sys.stderr.isatty() else _Json())
     handler.addFilter(FewRepeats())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 class FewRepeats(logging.Filter):
-    """Lets a message through once in REPEAT_SECONDS for each reason; the next one says how many were left out."""
+    """Lets a message through once in REPEAT_SECONDS for each reason; the next one says how many were left out.
+
+    What it lets through has `details`: what is known of the event, and that number.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,27 +86,15 @@ class FewRepeats(logging.Filter):
             self._said[key] = since, left_out + 1
             return False
         self._said[key] = now, 0
-        record.repeated = left_out or None
+        found = {name: getattr(record, name, None) for name in DETAILS} | {"repeated": left_out}
+        record.details = {name: value for name, value in found.items() if value}
         return True
-
-
-def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-
-
-def _details(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name in DETAILS if (value := getattr(record, name, None)) is not None}
 
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": _time(record), "level": record.levelname, "message": record.getMessage()}
+        when = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"time": when, "level": record.levelname, "message": record.getMessage()} | record.__dict__["details"]
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line | _details(record)).decode()
-
-
-class _Plain(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        details = "".join(f" {name}={value}" for name, value in _details(record).items())
-        return f"{_time(record)} {record.levelname} {super().format(record)}{details}"
+        return orjson.dumps(line).decode()

@@ -14,8 +14,9 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import chain, islice, repeat
+from itertools import count, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import obstore
@@ -32,12 +33,11 @@ if TYPE_CHECKING:
 PROBE_KEY = ".readyz"
 READY_SECONDS = 5.0
 NOT_READY_SECONDS = 0.5
-DEADLINE_SECONDS = 10.0
-FILE_BYTES = 32 * 1024 * 1024
+FEW_LINES = 32  # a file takes so many, if they are there, and half of what waits beyond
 SLOW_SECONDS = 0.1  # a file that takes longer lets the next one start
 ATTEMPT_SECONDS = 2.0
 ATTEMPT_BYTES_PER_SECOND = 8 * 1024 * 1024  # a file of this size gets a second more
-PAUSE_SECONDS = (0.1, 0.2, 0.4, 0.8)  # after the first failed attempts; then the last of them
+PAUSE_SECONDS = 0.2  # after a failed attempt
 
 _log = logging.getLogger(__name__)
 
@@ -54,36 +54,32 @@ def open_store(settings: ReceiverSettings) -> S3Store:
 
     It never retries by itself: the writer knows when that is right.
     """
-    return S3Store(
-        settings.landing_bucket,
-        client_options={"allow_http": True, "timeout": timedelta(seconds=DEADLINE_SECONDS)},
-        retry_config={"max_retries": 0},
-    )
+    return S3Store(settings.landing_bucket, client_options={"allow_http": True}, retry_config={"max_retries": 0})
 
 
+@dataclass(eq=False)
 class Readiness:
     """Whether the bucket accepts writes: one probe at a time, its outcome believed for some seconds of `clock`."""
 
-    def __init__(self, store: S3Store, clock: Callable[[], float]) -> None:
-        self._store = store
-        self._clock = clock
-        self._probing = asyncio.Lock()
-        self._believed_until = -math.inf
-        self._ready = False
+    store: S3Store
+    clock: Callable[[], float]
+    _probing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _believed_until: float = field(default=-math.inf, init=False)
+    _ready: bool = field(default=False, init=False)
 
     async def check(self) -> None:
         """Raise Unavailable unless the bucket took the last probe, an object that no reader looks at."""
         async with self._probing:
-            if self._clock() >= self._believed_until:
+            if self.clock() >= self._believed_until:
                 self._ready = await self._probe()
-                self._believed_until = self._clock() + (READY_SECONDS if self._ready else NOT_READY_SECONDS)
+                self._believed_until = self.clock() + (READY_SECONDS if self._ready else NOT_READY_SECONDS)
         if not self._ready:
             raise Unavailable("the landing bucket does not accept writes")
 
     async def _probe(self) -> bool:
         try:
             async with asyncio.timeout(ATTEMPT_SECONDS):
-                await obstore.put_async(self._store, PROBE_KEY, b"", mode="overwrite", use_multipart=False)
+                await obstore.put_async(self.store, PROBE_KEY, b"", mode="overwrite", use_multipart=False)
         except (BaseError, OSError) as error:
             _log.warning("the landing bucket does not accept writes", extra={"reason": _first_line(error)})
             return False
@@ -91,139 +87,128 @@ class Readiness:
 
 
 class _Line(NamedTuple):
-    """One line on its way, and the future that its sender waits for."""
+    """One line on its way, the loop's time when it was taken, and the future that its sender waits for."""
 
     data: bytes
     received_at: datetime
-    deadline: float
+    taken: float
     durable: asyncio.Future[None]
 
-    @property
-    def hour(self) -> int:
-        """The UTC hour of receipt, counted from the epoch."""
-        return int(self.received_at.timestamp()) // 3600
 
-
+@dataclass(eq=False)
 class LandingWriter:
     """Puts submitted lines into the store, at most `puts_in_flight` files at a time. Lives in one event loop."""
 
-    def __init__(
-        self,
-        store: S3Store,
-        metrics: Metrics,
-        *,
-        puts_in_flight: int = 4,
-        file_bytes: int = FILE_BYTES,
-        deadline_seconds: float = DEADLINE_SECONDS,
-    ) -> None:
-        self._store = store
-        self._metrics = metrics
-        self._puts_in_flight = puts_in_flight
-        self._file_bytes = file_bytes
-        self._deadline_seconds = deadline_seconds
-        self._waiting: deque[_Line] = deque()
-        self._puts: dict[asyncio.Task[None], tuple[float, float]] = {}  # its start, and its oldest line's deadline
-        self._last_failed = False
+    store: S3Store
+    metrics: Metrics
+    puts_in_flight: int = 4
+    file_bytes: int = 32 * 1024 * 1024
+    deadline_seconds: float = 10.0
+    _waiting: deque[_Line] = field(default_factory=deque, init=False)
+    _files: dict[asyncio.Task[None], float] = field(default_factory=dict, init=False)  # with the oldest line's `taken`
+    _newest: asyncio.Task[None] | None = field(default=None, init=False)  # unless it is slow
+    _last_failed: bool = field(default=False, init=False)
 
     def submit(self, received_at: datetime, line: bytes) -> asyncio.Future[None]:
         """Take one landed line; the future is done when it is durable, or has Unavailable when that is not known."""
         loop = asyncio.get_running_loop()
         durable = loop.create_future()
-        self._waiting.append(_Line(line, received_at, loop.time() + self._deadline_seconds, durable))
-        self._fill_slots()
+        self._waiting.append(_Line(line, received_at, loop.time(), durable))
+        self._start_file()
         return durable
 
     @property
     def silent(self) -> bool:
         """Whether the store let the last file down and the next one, which tries it, isn't decided yet."""
-        return self._last_failed and bool(self._puts)
+        return self._last_failed and bool(self._files)
 
     @property
     def oldest_seconds(self) -> float:
         """The age of the oldest line that isn't decided yet; 0 without one."""
-        deadlines = [line.deadline for line in islice(self._waiting, 1)] + [
-            deadline for _, deadline in self._puts.values()
-        ]
-        taken = min(deadlines, default=math.inf) - self._deadline_seconds
-        return max(0.0, asyncio.get_running_loop().time() - taken)
+        now = asyncio.get_running_loop().time()
+        return now - min([*self._files.values(), *(line.taken for line in islice(self._waiting, 1))], default=now)
 
     async def close(self) -> None:
         """Return when every submitted line is decided."""
-        while self._puts:
-            await asyncio.wait(self._puts)
+        while self._files:
+            await asyncio.wait(self._files)
 
-    def _fill_slots(self) -> None:
+    def _start_file(self) -> None:
         """Start a file, if lines wait and every file on its way is a slow one and there are not too many."""
-        loop = asyncio.get_running_loop()
-        young = any(loop.time() < started + SLOW_SECONDS for started, _ in self._puts.values())
-        if self._waiting and not young and len(self._puts) < self._puts_in_flight:
-            batch = self._next_batch()
-            put = loop.create_task(self._land(batch))
-            self._puts[put] = loop.time(), batch[0].deadline
-            put.add_done_callback(self._free_slot)
-            loop.call_later(SLOW_SECONDS, self._fill_slots)
+        if self._waiting and self._newest is None and len(self._files) < self.puts_in_flight:
+            loop = asyncio.get_running_loop()
+            self._newest = file = loop.create_task(self._land())
+            self._files[file] = self._waiting[0].taken
+            file.add_done_callback(self._go_on)
+            loop.call_later(SLOW_SECONDS, self._go_on, file)
 
-    def _free_slot(self, put: asyncio.Task[None]) -> None:
-        del self._puts[put]
-        self._fill_slots()
+    def _go_on(self, file: asyncio.Task[None]) -> None:
+        """Wait no longer for a file, which is decided or slow."""
+        if file.done():
+            self._files.pop(file, None)
+        if file is self._newest:
+            self._newest = None
+        self._start_file()
 
     def _next_batch(self) -> list[_Line]:
-        """Take the waiting lines that fit one file: the oldest, and those after it in the same UTC hour."""
+        """Take waiting lines for one file: the oldest, and those after it that are of the same UTC hour and fit.
+
+        Not all of many: else all senders wait for one file, and nobody has work for us while it is put.
+        """
+        most = max(FEW_LINES, len(self._waiting) // 2)
         batch = [self._waiting.popleft()]
-        size, hour = len(batch[0].data), batch[0].hour
-        while self._waiting and self._waiting[0].hour == hour:
+        size, hour = len(batch[0].data), batch[0].received_at.replace(minute=0, second=0, microsecond=0)
+        while self._waiting and len(batch) < most and hour <= self._waiting[0].received_at < hour + timedelta(hours=1):
             size += len(self._waiting[0].data)
-            if size > self._file_bytes:
+            if size > self.file_bytes:
                 break
             batch.append(self._waiting.popleft())
         return batch
 
-    async def _land(self, batch: list[_Line]) -> None:
-        """Put a batch as one file and decide its lines, whatever happens."""
-        error: str | None = "the landing writer failed"
+    async def _land(self) -> None:
+        """Put what has gathered when this begins as one file, and decide its lines, whatever happens."""
+        batch, error = self._next_batch(), "the landing writer failed"
         try:
             data = b"".join(line.data for line in batch)
-            await self._put(new_key(batch[0].received_at), data, batch[0].deadline)
-            self._metrics.file_events.observe(len(batch))
-            error = None
+            await self._put(new_key(batch[0].received_at), data, batch[0].taken + self.deadline_seconds)
+            self.metrics.file_events.observe(len(batch))
+            error = ""
         except Unavailable as unavailable:
             error = str(unavailable)
         except Exception:  # noqa: BLE001  (whatever it is, it is logged and the waiters hear of it)
             _log.exception("a landing file of %d events failed", len(batch))
         finally:  # also when the task is cancelled
-            self._last_failed = error is not None
+            self._last_failed = bool(error)
             for line in batch:
-                if line.durable.done():
-                    continue  # its waiter has cancelled it
-                if error is None:
-                    line.durable.set_result(None)
-                else:
+                if line.durable.done():  # its waiter has cancelled it
+                    continue
+                if error:
                     line.durable.set_exception(Unavailable(error))
+                else:
+                    line.durable.set_result(None)
 
     async def _put(self, key: str, data: bytes, deadline: float) -> None:
         """Put one file, with the same key and bytes until it is confirmed. Raises Unavailable at the deadline."""
-        loop, again = asyncio.get_running_loop(), False
-        seconds = ATTEMPT_SECONDS + len(data) / ATTEMPT_BYTES_PER_SECOND
+        loop, seconds = asyncio.get_running_loop(), ATTEMPT_SECONDS + len(data) / ATTEMPT_BYTES_PER_SECOND
         attributes: Attributes = {DIGEST: hashlib.sha256(data).hexdigest()}
-        for pause in chain(PAUSE_SECONDS, repeat(PAUSE_SECONDS[-1])):
+        for attempt in count():
             try:
                 async with asyncio.timeout_at(min(deadline, loop.time() + seconds)):
-                    with self._metrics.put_seconds.time():
+                    with self.metrics.put_seconds.time():
                         await obstore.put_async(
-                            self._store, key, data, attributes=attributes, mode="create", use_multipart=False
+                            self.store, key, data, attributes=attributes, mode="create", use_multipart=False
                         )
                 result = "stored"
             except (BaseError, OSError) as error:
-                result = _failure(error, again=again)
+                result = _failure(error, again=attempt > 0)
                 _log.warning("landing file %s not confirmed", key, extra={"reason": _first_line(error)})
-            self._metrics.puts.labels(result).inc()
+            self.metrics.puts.labels(result).inc()
             if result != "failed":
                 return
-            if loop.time() + pause >= deadline:
+            if loop.time() + PAUSE_SECONDS >= deadline:
                 break
-            await asyncio.sleep(pause)
-            again = True
-        self._metrics.puts.labels("given up").inc()
+            await asyncio.sleep(PAUSE_SECONDS)
+        self.metrics.puts.labels("given up").inc()
         raise Unavailable("the landing store did not confirm the event in time")
 
 

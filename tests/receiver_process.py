@@ -9,6 +9,7 @@ import http.client
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -185,3 +186,20 @@ def start_receiver(s3: S3Server, bucket: str, *, wait_ready: bool = True, **env:
         if wait_ready:
             wait_until(lambda: check_ready(receiver), "receiver's landing bucket")
         yield receiver
+
+
+def peak_memory(receiver: Receiver) -> int:
+    """Return the most bytes of memory that the process has ever had."""
+    status = Path(f"/proc/{receiver.pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+@contextmanager
+def open_files(enough: int) -> Iterator[None]:
+    """Allow this process, and those it starts, so many open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

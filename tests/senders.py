@@ -1,6 +1,7 @@
 """Senders under load: signed events with ids of their own, what each answer was, and whether it was kept to.
 
-Belongs here: generating load and comparing it with what landed. Not: what goes wrong meanwhile, what is expected.
+Belongs here: generating load, watching what the receiver counts, and comparing with what landed. Not: what goes wrong
+meanwhile, what is expected.
 """
 
 import asyncio
@@ -17,7 +18,8 @@ from typing import Any
 import aiohttp
 import obstore
 from obstore.store import S3Store
-from receiver_process import CURRENT, S3Server, event, new_id, signed
+from prometheus_client.parser import text_string_to_metric_families
+from receiver_process import CURRENT, Receiver, S3Server, event, new_id, signed
 
 from devstack.waiting import wait_until
 from pipelines.landed import LandedEvent, decode_line, split_lines
@@ -278,3 +280,15 @@ def landed_events(store: S3Server, bucket: str) -> Iterator[LandedEvent]:
     with ThreadPoolExecutor(8) as readers:
         for file in readers.map(lambda key: bytes(obstore.get(client, key).bytes()), keys):
             yield from (decode_line(line) for line in split_lines(file))
+
+
+def metric(receiver: Receiver, name: str, **labels: str) -> float:
+    """Return the sum of a metric's samples that have these labels."""
+    text = receiver.request("GET", "/metrics").body.decode()
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
+
+
+def wait_for_metric(receiver: Receiver, least: float, name: str, **labels: str) -> None:
+    """Return when a metric has this value or more. Raises NotReadyError."""
+    wait_for(lambda: metric(receiver, name, **labels) >= least, name)

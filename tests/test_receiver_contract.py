@@ -128,6 +128,7 @@ def test_media_taken(content_type: str) -> None:
         headers(("Content-Type", "application/json"), ("Content-Type", "application/json")),
         headers(("Content-Type", "application/json"), ("Content-Encoding", "gzip")),
         headers(("Content-Type", "application/json"), ("Content-Encoding", "identity, br")),
+        headers(("Content-Type", "application/json"), ("Transfer-Encoding", "gzip, chunked")),
     ],
     ids=str,
 )
@@ -213,4 +214,4 @@ def test_nothing_quoted() -> None:
     """What is refused isn't repeated to the sender."""
     with pytest.raises(Refusal) as refusal:
         check_envelope(b'{"type":"confidential\\u0007","payload":1}')
-    assert "confidential" not in refusal.value.error
+    assert "confidential" not in str(refusal.value)

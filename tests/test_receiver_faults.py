@@ -1,17 +1,13 @@
-"""The receiver while something is wrong: with its store, with its senders, or with itself.
+"""Faults that last, each beside senders under load, and senders that are too many.
 
 Whatever it is, what was acknowledged is landed as it was sent, memory stays bounded, and once it is over all is well.
 """
 
-import resource
 import signal
-import socket
 import subprocess
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
@@ -19,11 +15,27 @@ from pathlib import Path
 
 import pytest
 from conftest import S3, bucket
-from fault_proxy import Fault, FaultProxy, Gate, answers, delays, fault_proxy, hangs_up, loses_the_answer, passes
-from mypy_boto3_s3 import S3Client
-from prometheus_client.parser import text_string_to_metric_families
-from receiver_process import CURRENT, Answer, Receiver, check_ready, event, landed, new_id, start_receiver
-from senders import MEGABYTE, Load, Reckoning, closed_loop, crowd, headers_alone, open_loop, reckon, wait_for
+from fault_proxy import FaultProxy, answers, delays, fault_proxy, hangs_up, passes
+from receiver_process import (
+    Receiver,
+    check_ready,
+    event,
+    new_id,
+    open_files,
+    peak_memory,
+    start_receiver,
+)
+from senders import (
+    MEGABYTE,
+    Load,
+    Reckoning,
+    closed_loop,
+    crowd,
+    open_loop,
+    reckon,
+    wait_for,
+    wait_for_metric,
+)
 
 from devstack.waiting import free_ports, wait_until
 
@@ -35,305 +47,9 @@ GROWTH = 6
 NOTHING_AMISS = Reckoning()
 
 
-def peak_memory(receiver: Receiver) -> int:
-    """Return the most bytes of memory that the process has ever had."""
-    status = Path(f"/proc/{receiver.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
-
-
 def readiness(receiver: Receiver) -> int:
     """Return the status of /readyz."""
     return receiver.request("GET", "/readyz").status
-
-
-# One event, and a store that lets it down
-
-
-@pytest.fixture(scope="module")
-def landing(s3_client: S3Client) -> Iterator[str]:
-    """Make the bucket that the receiver behind the proxy lands in."""
-    with bucket(s3_client, "landing") as name:
-        yield name
-
-
-@pytest.fixture(scope="module")
-def proxy(s3: S3) -> Iterator[FaultProxy]:
-    """Run a proxy in front of the S3 server."""
-    with fault_proxy(s3) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def receiver(proxy: FaultProxy, landing: str) -> Iterator[Receiver]:
-    """Run a receiver behind the proxy."""
-    with start_receiver(proxy, landing) as process:
-        yield process
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        *(pytest.param(answers(status), id=str(status)) for status in (400, 401, 403, 404, 409, 429, 500, 503)),
-        pytest.param(hangs_up, id="hangs up"),
-        pytest.param(loses_the_answer, id="loses the answer"),
-        pytest.param(delays(2.5), id="answers when nobody waits any more"),
-    ],
-)
-def test_put_fails(receiver: Receiver, proxy: FaultProxy, s3_client: S3Client, landing: str, fault: Fault) -> None:
-    """Whatever becomes of the first two attempts, the event is acknowledged and landed once."""
-    event_id = new_id()
-    proxy.first(fault, fault)
-    answer = receiver.deliver(event_id, event())
-    assert (answer.status, len(landed(s3_client, landing, event_id))) == (202, 1)
-
-
-def test_impatient_sender(receiver: Receiver, proxy: FaultProxy, s3_client: S3Client, landing: str) -> None:
-    """An event that comes again while its PUT hangs is acknowledged twice and landed once."""
-    event_id, gate = new_id(), Gate()
-    proxy.first(gate)
-    with ThreadPoolExecutor(2) as senders:
-        first = senders.submit(receiver.deliver, event_id, event())
-        gate.wait_for_a_request()
-        second = senders.submit(receiver.deliver, event_id, event())
-        wait_for_metric(receiver, 2 * len(event()), "receiver_queue_bytes")
-        gate.open()
-        words = {first.result().json["status"], second.result().json["status"]}
-    assert (words, len(landed(s3_client, landing, event_id))) == ({"accepted", "duplicate"}, 1)
-
-
-def test_sheds_before_the_body(s3: S3, landing: str) -> None:
-    """Beyond the byte budget the answer is 503 with Retry-After, although no byte of the body has come."""
-    limit = 100_000
-    limits = {"RECEIVER_QUEUE_BYTES": str(limit), "RECEIVER_MAX_BODY_BYTES": str(limit)}
-    with start_receiver(s3, landing, wait_ready=True, **limits) as receiver, closing(announce(receiver, limit)):
-        wait_for_metric(receiver, limit, "receiver_queue_bytes")
-        with closing(announce(receiver, 1)) as shed:
-            head = shed.recv(65536)
-    assert (head.split()[1], b"\r\nRetry-After: " in head) == (b"503", True)
-
-
-def announce(receiver: Receiver, length: int) -> socket.socket:
-    """Open a connection and send a delivery's headers alone."""
-    connection = socket.create_connection(("127.0.0.1", receiver.port), 30)
-    connection.sendall(headers_alone(length))
-    return connection
-
-
-def metric(receiver: Receiver, name: str, **labels: str) -> float:
-    """Return the sum of a metric's samples that have these labels."""
-    text = receiver.request("GET", "/metrics").body.decode()
-    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    return sum(sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items())
-
-
-def wait_for_metric(receiver: Receiver, least: float, name: str, **labels: str) -> None:
-    """Return when a metric has this value or more. Raises NotReadyError."""
-    wait_for(lambda: metric(receiver, name, **labels) >= least, name)
-
-
-# A store that refuses everything for a while: reported, and never final
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """What a receiver said while its store refused everything, and to an event that came meanwhile."""
-
-    readiness: Answer
-    answer: Answer
-    landed: int
-
-
-@contextmanager
-def forbidden(s3: S3, client: S3Client) -> Iterator[tuple[FaultProxy, str, Callable[[], None]]]:
-    """Give a store that answers 403, a bucket in it, and what ends that."""
-    with bucket(client, "landing") as name, fault_proxy(s3) as proxy:
-        proxy.always(answers(403))
-        yield proxy, name, partial(proxy.always, passes)
-
-
-@contextmanager
-def missing(s3: S3, client: S3Client) -> Iterator[tuple[S3, str, Callable[[], object]]]:
-    """Give a store, a bucket that isn't there, and what makes it."""
-    name = f"landing-{new_id()}"
-    yield s3, name, partial(client.create_bucket, Bucket=name)
-    client.delete_bucket(Bucket=name)
-
-
-@pytest.fixture(scope="module", params=[forbidden, missing], ids=lambda way: way.__name__)
-def refusal(request: pytest.FixtureRequest, s3: S3, s3_client: S3Client) -> Iterator[Refusal]:
-    """Start a receiver whose store refuses everything, deliver an event, and let the store come to reason."""
-    with (
-        request.param(s3, s3_client) as (store, name, relent),
-        start_receiver(store, name, wait_ready=False) as receiver,
-        ThreadPoolExecutor(1) as sender,
-    ):
-        readiness, event_id = receiver.request("GET", "/readyz"), new_id()
-        delivery = sender.submit(receiver.deliver, event_id, event())
-        wait_for_metric(receiver, 2, "landing_puts_total", result="failed")
-        relent()
-        answer = delivery.result()
-        wait_until(partial(check_ready, receiver), "the receiver to be ready again")
-        yield Refusal(readiness, answer, len(landed(s3_client, name, event_id)))
-
-
-def test_refusal_is_reported(refusal: Refusal) -> None:
-    """While the store refuses, /readyz says why nothing can land."""
-    expected = {"status": "unavailable", "error": "the landing bucket does not accept writes"}
-    assert (refusal.readiness.status, refusal.readiness.json) == (503, expected)
-
-
-def test_refusal_is_not_final(refusal: Refusal) -> None:
-    """An event that came while the store refused is acknowledged once it is landed."""
-    assert (refusal.answer.status, refusal.landed) == (202, 1)
-
-
-# SIGTERM under load, while the store is slow
-
-SENDERS = 16
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a receiver ended under load."""
-
-    code: int
-    answers: Counter[int]  # since it was told to end, by status
-    reckoning: Reckoning
-
-
-def terminated(s3: S3, client: S3Client, *, silent: bool) -> Ending:
-    """Stop a receiver with SIGTERM while each sender waits for a PUT, which gets through after that, or never."""
-    gate = Gate()
-    with bucket(client, "landing") as name, fault_proxy(s3) as proxy, start_receiver(proxy, name) as receiver:
-        with closed_loop(receiver.url, senders=SENDERS) as load:
-            load.wait_for_acknowledgements(100)
-            proxy.always(gate)
-            for _ in range(2):  # as many PUTs as the receiver has in flight
-                gate.wait_for_a_request()
-            wait_for_metric(receiver, SENDERS * load.body_bytes, "receiver_queue_bytes")
-            before = load.answers.copy()
-            receiver.process.send_signal(signal.SIGTERM)
-            wait_for(lambda: "stopping" in receiver.said(), "the receiver to begin its end")
-            if not silent:
-                gate.open()
-            code = receiver.process.wait(30)
-        if silent:
-            gate.open()
-        return Ending(code, load.answers - before, reckon(load, s3, name))
-
-
-@pytest.fixture(scope="module")
-def terminated_when_slow(s3: S3, s3_client: S3Client) -> Ending:
-    """Stop a receiver while its store is slow."""
-    return terminated(s3, s3_client, silent=False)
-
-
-@pytest.fixture(scope="module")
-def terminated_when_silent(s3: S3, s3_client: S3Client) -> Ending:
-    """Stop a receiver while its store is silent."""
-    return terminated(s3, s3_client, silent=True)
-
-
-def test_terminated(terminated_when_slow: Ending) -> None:
-    """It acknowledges to each sender what it had received, and exits with 0."""
-    assert (terminated_when_slow.code, terminated_when_slow.answers[202] >= SENDERS) == (0, True)
-
-
-def test_terminated_keeps_everything(terminated_when_slow: Ending) -> None:
-    """What it acknowledged is landed."""
-    assert terminated_when_slow.reckoning == NOTHING_AMISS
-
-
-@pytest.mark.slow
-def test_terminated_while_silent(terminated_when_silent: Ending) -> None:
-    """It tells each sender to come again, and exits with 0."""
-    assert (terminated_when_silent.code, terminated_when_silent.answers[503] >= SENDERS) == (0, True)
-
-
-@pytest.mark.slow
-def test_terminated_while_silent_keeps_everything(terminated_when_silent: Ending) -> None:
-    """What it acknowledged before is landed."""
-    assert terminated_when_silent.reckoning == NOTHING_AMISS
-
-
-# Several receivers
-
-
-def test_two_on_one_bucket(s3: S3, landing_bucket: str) -> None:
-    """Two receivers land in one bucket without harm to each other."""
-    with start_receiver(s3, landing_bucket) as one, start_receiver(s3, landing_bucket) as other:
-        with closed_loop(one.url, other.url) as load:
-            load.wait_for_acknowledgements(400)
-        assert reckon(load, s3, landing_bucket) == NOTHING_AMISS
-
-
-@dataclass(frozen=True)
-class Copies:
-    """What three copies on one port did: each one's acknowledgements while all ran, and all of it in the end."""
-
-    shares: set[float]
-    load_of_all: float
-    reckoning: Reckoning
-
-
-@pytest.fixture(scope="module")
-def copies(s3: S3, s3_client: S3Client) -> Iterator[Copies]:
-    """Run three copies on one port under load; then kill one and stop another, and go on with the third."""
-    port = {"RECEIVER_PORT": str(free_ports(1)[0]), "RECEIVER_REUSE_PORT": "true"}
-    with bucket(s3_client, "landing") as name, ExitStack() as running:
-        first, second, third = (
-            running.enter_context(start_receiver(s3, name, wait_ready=True, **port)) for _ in range(3)
-        )
-        with closed_loop(third.url, senders=48) as load:
-            load.wait_for_acknowledgements(500)
-        shares, load_of_all = shares_of_three(third), load.acknowledged
-        with closed_loop(third.url, senders=48, resumed=load):
-            load.wait_for_acknowledgements(200)
-            first.process.kill()
-            load.wait_for_acknowledgements(200)
-            second.stop()
-            load.wait_for_acknowledgements(200)
-        yield Copies(shares, load_of_all, reckon(load, s3, name))
-
-
-def shares_of_three(one: Receiver) -> set[float]:
-    """Ask on new connections, which the system deals out, until three copies have said what they acknowledged."""
-    shares = set[float]()
-
-    def know_three() -> bool:
-        shares.add(metric(one, "receiver_requests_total", route=CURRENT, status="202"))
-        return len(shares) == 3
-
-    wait_for(know_three, "three copies")
-    return shares
-
-
-def test_copies_share_a_port(copies: Copies) -> None:
-    """Three copies on one port each acknowledge a part."""
-    assert (len(copies.shares), sum(copies.shares)) == (3, copies.load_of_all)
-
-
-def test_copies_lose_nothing(copies: Copies) -> None:
-    """One killed and one stopped, what any of them acknowledged is landed."""
-    assert copies.reckoning == NOTHING_AMISS
-
-
-# The receiver's own end, again and again
-
-
-@pytest.mark.slow
-def test_killed_ten_times(s3: S3, landing_bucket: str) -> None:
-    """Killed ten times under load and started again, the receiver has lost nothing that it acknowledged."""
-    port = str(free_ports(1)[0])
-    with closed_loop(f"http://127.0.0.1:{port}") as load:
-        for _ in range(10):
-            with start_receiver(s3, landing_bucket, RECEIVER_PORT=port) as receiver:
-                load.wait_for_acknowledgements(100)
-                receiver.process.kill()
-    assert reckon(load, s3, landing_bucket) == NOTHING_AMISS
-
-
-# Faults that last, one stage each
 
 
 class OwnStore:
@@ -507,17 +223,6 @@ def own_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnStore]:
     finally:
         store.kill()
         store.client.close()
-
-
-@contextmanager
-def open_files(enough: int) -> Iterator[None]:
-    """Allow this process, and those it starts, so many open files."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (enough, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def staged(drama: Drama, own_store: OwnStore) -> Outcome:

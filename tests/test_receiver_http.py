@@ -298,8 +298,21 @@ def test_not_http(receiver: Receiver) -> None:
 
 
 def test_other_expectation(receiver: Receiver) -> None:
-    """An expectation other than 100-continue gets 417."""
-    assert receiver.deliver(new_id(), event(), Expect="magic").status == 417
+    """An expectation other than 100-continue is nothing to wait for."""
+    assert receiver.deliver(new_id(), event(), Expect="magic").status == 202
+
+
+@pytest.mark.parametrize(
+    ("version", "lines"),
+    [("1.1", [b"HTTP/1.1 100 Continue", b"HTTP/1.1 202 Accepted"]), ("1.0", [b"HTTP/1.1 202 Accepted"])],
+)
+def test_expecting_to_go_on(receiver: Receiver, version: str, lines: list[bytes]) -> None:
+    """A sender that asks before its body is told to go on, unless it speaks HTTP/1.0."""
+    asking = f" HTTP/{version}\r\nExpect: 100-continue\r\nConnection: close\r\n".encode()
+    request = raw_delivery(event(), announced=len(event())).replace(b" HTTP/1.1\r\n", asking)
+    with closing(connect(receiver, request)) as connection:
+        answer = everything(connection)
+    assert [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/")] == lines
 
 
 def test_slow_body(receiver: Receiver) -> None:
@@ -423,6 +436,58 @@ def test_every_kind_of_outcome_is_counted(
     before = metric(receiver, "receiver_requests_total", **labels)
     receiver.deliver(new_id(), body, **headers)
     assert metric(receiver, "receiver_requests_total", **labels) == before + 1
+
+
+def answers_counted(receiver: Receiver, outcome: str, status: str, route: str = CURRENT) -> float:
+    """Return how many answers of this kind the receiver has counted."""
+    contract = "current" if route == CURRENT else ""
+    labels = {"route": route, "contract": contract, "outcome": outcome, "status": status}
+    return metric(receiver, "receiver_requests_total", **labels)
+
+
+def test_a_duplicate_is_counted_as_such(receiver: Receiver) -> None:
+    """A collapsed delivery has an outcome of its own."""
+    before, event_id = answers_counted(receiver, "duplicate", "202"), new_id()
+    receiver.deliver(event_id, event())
+    receiver.deliver(event_id, event())
+    assert answers_counted(receiver, "duplicate", "202") == before + 1
+
+
+def test_a_bad_id_is_counted(receiver: Receiver) -> None:
+    """So is an id that is none."""
+    before = answers_counted(receiver, "refused", "400")
+    receiver.deliver(NIL, event())
+    assert answers_counted(receiver, "refused", "400") == before + 1
+
+
+def test_what_is_shed_is_counted(full: Receiver) -> None:
+    """So is an event that finds the queue full."""
+    before = answers_counted(full, "unavailable", "503")
+    full.deliver(new_id(), event())
+    assert answers_counted(full, "unavailable", "503") == before + 1
+
+
+def test_a_path_that_is_none_is_counted_as_other(receiver: Receiver) -> None:
+    """Senders can't make up routes in the metrics."""
+    before = answers_counted(receiver, "refused", "404", route="other")
+    receiver.request("GET", "/wp-login.php")
+    assert answers_counted(receiver, "refused", "404", route="other") == before + 1
+
+
+def test_another_method_is_counted(receiver: Receiver) -> None:
+    """So is a webhook's path with another method."""
+    before = answers_counted(receiver, "refused", "405")
+    receiver.request("GET", CURRENT)
+    assert answers_counted(receiver, "refused", "405") == before + 1
+
+
+def test_an_unconfirmed_event_is_counted(unconfirmed: tuple[str, Answer], cut_off: Receiver) -> None:
+    """A file that the store doesn't confirm is given up once, and each event of it is unavailable."""
+    assert unconfirmed[1].status == 503
+    assert (
+        metric(cut_off, "landing_puts_total", result="given up") >= 1,
+        answers_counted(cut_off, "unavailable", "503") >= 1,
+    ) == (True, True)
 
 
 def test_unauthorised_requests_are_counted_by_reason(receiver: Receiver) -> None:
