@@ -65,13 +65,13 @@ $(VENV)/.installed-bench: benchmarks/requirements.lock $(VENV)/.installed
 	@touch $@
 
 bench-receiver: $(VENV)/.installed-bench ## Measure the receiver against ceilings of the same run (needs wrk; ARGS='--quick' or '--json')
-	$(BIN)/python benchmarks/receiver.py $(ARGS)
+	@$(BIN)/python benchmarks/receiver.py $(ARGS)
 
 bench-loader: $(VENV)/.installed-bench ## Measure the loader against ceilings of the same run (ARGS='--quick' or '--json')
-	$(BIN)/python benchmarks/loader.py $(ARGS)
+	@$(BIN)/python benchmarks/loader.py $(ARGS)
 
 bench-snapshot: $(VENV)/.installed-bench ## Measure the snapshots against a ceiling and a peer of the same run (ARGS='--quick' or '--json')
-	$(BIN)/python benchmarks/snapshot.py $(ARGS)
+	@$(BIN)/python benchmarks/snapshot.py $(ARGS)
 
 clean: ## Remove what was built; data directories stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
