@@ -114,16 +114,19 @@ def load(conn: Connection, zone: LandingZone, hours: Sequence[datetime], run_id:
 
 @contextmanager
 def _at_speed() -> Iterator[None]:
-    """Set the interpreter for the block: its two threads share one lock, and make much that no cycle holds.
+    """Set the interpreter for the block, which makes much that no cycle holds, in two threads that share one lock.
 
-    The thread that feeds Postgres, which mostly waits, gets the lock soon from the one that reads lines.
+    The thread that feeds Postgres, and mostly waits, soon gets the lock from the one that reads lines; the collector
+    comes seldom, and doesn't look at what was there before.
     """
     switch, thresholds = sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.set_threshold(GC_THRESHOLD, *thresholds[1:])
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         sys.setswitchinterval(switch)
         gc.set_threshold(*thresholds)
 
