@@ -19,6 +19,8 @@ MAX_TYPE = 100  # characters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # jsonb takes 131,072 digits before the point and 16,383 after it, and 256 MB in all: these are far below.
 _DOUBTFUL = re.compile(rb"[eE]-0*[0-9]{4}|(?<![0-9])[0-9]{4096}")
+# A zero, which no exponent takes past a double; jsonb takes exponents below 2**31 - 1.
+_ZERO = re.compile(rb"0[eE]\+?[0-9]{9}")
 CERTAIN_BYTES = 4096  # too short for a number that long
 HUGE_BYTES = 16 << 20
 LONGEST_INTEGER = 20  # digits, of 64 bits with a sign
@@ -130,10 +132,13 @@ def _is_doubtful(text: bytes) -> bool:
     """Tell whether jsonb may refuse what the quick parser took.
 
     That is UTF-8, nested less than 1,024 deep, without NUL, lone surrogates or numbers past a double. What is left are
-    numbers very long or very close to zero, and more elements or bytes than Postgres allocates at once.
+    numbers very long or very close to zero, zeros with a very large exponent, and more elements or bytes than Postgres
+    allocates at once. Of a short text a quick look for two letters tells most often that it has none of them.
     """
     if len(text) > CERTAIN_BYTES:
-        return len(text) > HUGE_BYTES or _DOUBTFUL.search(text) is not None
+        return len(text) > HUGE_BYTES or bool(_DOUBTFUL.search(text) or _ZERO.search(text))
+    if (b"0e" in text or b"0E" in text) and _ZERO.search(text):
+        return True
     return (b"e-" in text or b"E-" in text) and _DOUBTFUL.search(text) is not None
 
 
