@@ -78,6 +78,8 @@ class Batch:
 
     def only(self, keys: Container[str]) -> "Batch":
         """Return what the batch holds of these files."""
+        if all(file.key in keys for file in self.files):
+            return self
         return Batch(
             [file for file in self.files if file.key in keys],
             self.lines,

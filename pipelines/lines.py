@@ -17,8 +17,9 @@ from pipelines.landed import LandingLineError, decode_line, split_lines, storabl
 
 MAX_TYPE = 100  # characters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-# jsonb takes 131,072 digits before the point and 16,383 after it, and 256 MB in all: these are far below.
-_NEAR_ZERO = re.compile(rb"-(?<=[eE]-)0*[0-9]{4}")  # begins with one character, which is quickly found
+# What jsonb refuses of numbers that are no double's infinity: it takes 131,072 digits before the point and 16,383 after
+# it, and exponents below 2**31 - 1, even of zero. Each pattern begins with one letter, which is quickly found.
+_DOUBTFUL = [re.compile(letter + rb"(?:-0*[0-9]{4}|\+?[0-9]{9})") for letter in (b"e", b"E")]
 LONG_NUMBER = 2048  # digits
 HUGE_BYTES = 16 << 20
 LONGEST_INTEGER = 20  # digits, of 64 bits with a sign
@@ -130,10 +131,11 @@ def _is_doubtful(text: bytes) -> bool:
     """Tell whether jsonb may refuse what the quick parser took.
 
     That is UTF-8, nested less than 1,024 deep, without NUL, lone surrogates or numbers past a double. What is left are
-    numbers very long or very close to zero, and more elements or bytes than Postgres allocates at once.
+    numbers very long or very close to zero, zeros with a very large exponent, and more elements or bytes than Postgres
+    allocates at once.
     """
     return (
-        _NEAR_ZERO.search(text) is not None
+        any(pattern.search(text) for pattern in _DOUBTFUL)
         or len(text) > HUGE_BYTES
         # Twice as many digits fill one of these blocks.
         or any(text[start : start + LONG_NUMBER].isdigit() for start in range(0, len(text) - LONG_NUMBER, LONG_NUMBER))

@@ -31,7 +31,6 @@ from pipelines.queries import Connection, query, run_steps
 REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex, errors.InternalError_)
 # What shows that another load was quicker: at an event or a file, at each other, or with a rebuild.
 RACES = (errors.UniqueViolation, errors.DeadlockDetected, OvertakenError)
-MOST_RACES = 5
 SWITCH_SECONDS = 0.0005
 GC_THRESHOLD = 50_000
 
@@ -137,9 +136,7 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
     Until it ends everybody else reads the tables as they were, and so they stay if it fails; other loads wait. Of the
     quarantine what was discarded stays.
     """
-    with conn.transaction():
-        conn.execute(query("load/lock_people"))
-        conn.execute(query("load/lock_events_alone"))
+    with alone(conn):
         conn.execute(query("load/empty"))
         return load(conn, zone, sorted({file.hour for page in zone.files() for file in page}), run_id)
 
@@ -167,16 +164,29 @@ def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
     The session has the staging tables (sql/load/staging_tables.sql). After a race with another load it is done again,
     alone.
     """
-    for races in range(MOST_RACES):
-        batch = batch.only(_unknown(conn, batch.files))
-        if not batch.files:
-            return LoadCounts()
-        batch.withhold(set(conn.execute(query("load/discarded"), {"keys": [file.key for file in batch.files]})))
-        try:
-            return store(conn, batch, partial(_enter, conn, batch, run_id), alone=races > 0)
-        except RACES:
-            _log.info("another load was quicker: the batch is loaded again")
-    raise OvertakenError
+    try:
+        return _load_batch(conn, batch, run_id)
+    except RACES:
+        _log.info("another load was quicker: the batch is loaded again")
+    with alone(conn):
+        return _load_batch(conn, batch, run_id)
+
+
+def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
+    batch = batch.only(_unknown(conn, batch.files))
+    if not batch.files:
+        return LoadCounts()
+    batch.withhold(set(conn.execute(query("load/discarded"), {"keys": [file.key for file in batch.files]})))
+    return store(conn, batch, partial(_enter, conn, batch, run_id))
+
+
+@contextmanager
+def alone(conn: Connection) -> Iterator[None]:
+    """Begin a transaction beside which no load changes anything: nobody can be quicker, nothing can deadlock."""
+    with conn.transaction():
+        conn.execute(query("load/lock_people"))
+        conn.execute(query("load/lock_events_alone"))
+        yield
 
 
 def _unknown(conn: Connection, files: Sequence[LandingFile]) -> set[str]:
@@ -184,7 +194,7 @@ def _unknown(conn: Connection, files: Sequence[LandingFile]) -> set[str]:
     return {key for key, changed in conn.execute(query("load/new_files"), _as_listed(files)) if not changed}
 
 
-def store(conn: Connection, batch: Batch, enter: Enter, *, alone: bool) -> LoadCounts:
+def store(conn: Connection, batch: Batch, enter: Enter) -> LoadCounts:
     """Store a batch in two transactions: what it shows of people and groups; then its events, and what `enter` adds.
 
     The first can be repeated at will: observations are folded, not counted. `enter` gets the lines that brought events
@@ -194,7 +204,7 @@ def store(conn: Connection, batch: Batch, enter: Enter, *, alone: bool) -> LoadC
     store_observations(conn, batch)
     try:
         with _clean_transaction(conn):
-            conn.execute(query("load/lock_events_alone" if alone else "load/lock_events"))
+            conn.execute(query("load/lock_events"))
             new = store_events(conn, batch.loadable)
             counts = enter(new)
             dates = {each.row.received_at.astimezone(UTC).date() for each in new}
@@ -205,7 +215,7 @@ def store(conn: Connection, batch: Batch, enter: Enter, *, alone: bool) -> LoadC
         if not unforeseen:
             raise
         batch.refuse(unforeseen)
-        return store(conn, batch, enter, alone=alone)
+        return store(conn, batch, enter)
 
 
 def store_observations(conn: Connection, batch: Batch) -> None:
@@ -255,6 +265,7 @@ def _ask(conn: Connection, lines: Sequence[LandedRow]) -> dict[LandedRow, str]:
 
 def _try(conn: Connection, lines: Sequence[LandedRow]) -> dict[LandedRow, str]:
     """Store lines for a try."""
+    conn.execute(query("load/lock_events"))
     store_events(conn, lines)
     return {}
 

@@ -13,7 +13,7 @@ from psycopg.rows import dict_row
 
 from pipelines.batches import WHOLE_FILE, Batch, LandedRow
 from pipelines.landing_zone import BATCH_BYTES
-from pipelines.loading import LoadCounts, store
+from pipelines.loading import LoadCounts, alone, store
 from pipelines.queries import Connection, query
 
 Entry = dict[str, Any]
@@ -67,9 +67,7 @@ def _bounded(tried: Sequence[Entry]) -> Iterator[list[UUID]]:
 
 
 def _retry(conn: Connection, ids: Sequence[UUID]) -> Counter[str]:
-    with conn.transaction():
-        conn.execute(query("load/lock_people"))
-        conn.execute(query("load/lock_events_alone"))
+    with alone(conn):
         found = conn.execute(query("quarantine/open"), {"ids": list(ids)}).fetchall()
         batch, files = Batch(), 0
         for _, key, number, raw in found:
@@ -77,7 +75,7 @@ def _retry(conn: Connection, ids: Sequence[UUID]) -> Counter[str]:
                 files += conn.execute(query("quarantine/forget_file"), {"key": key}).rowcount
             else:
                 batch.add_line(key, number, raw)
-        counts = store(conn, batch, partial(_correct, conn, batch, found), alone=True)
+        counts = store(conn, batch, partial(_correct, conn, batch, found))
     return Counter({"loaded": counts.lines - counts.quarantined, "open": counts.quarantined, "pending": files})
 
 
