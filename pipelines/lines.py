@@ -19,7 +19,7 @@ MAX_TYPE = 100  # characters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # What jsonb refuses of numbers that are no double's infinity: it takes 131,072 digits before the point and 16,383 after
 # it, and exponents below 2**31 - 1, even of zero. Each pattern begins with one letter, which is quickly found.
-_DOUBTFUL = [re.compile(letter + rb"(?:-0*[0-9]{4}|\+?[0-9]{9})") for letter in (b"e", b"E")]
+_LOWER, _UPPER = (re.compile(letter + rb"(?:-0*[0-9]{4}|\+?[0-9]{9})") for letter in (b"e", b"E"))
 LONG_NUMBER = 2048  # digits
 HUGE_BYTES = 16 << 20
 LONGEST_INTEGER = 20  # digits, of 64 bits with a sign
@@ -134,12 +134,11 @@ def _is_doubtful(text: bytes) -> bool:
     numbers very long or very close to zero, zeros with a very large exponent, and more elements or bytes than Postgres
     allocates at once.
     """
-    return (
-        any(pattern.search(text) for pattern in _DOUBTFUL)
-        or len(text) > HUGE_BYTES
-        # Twice as many digits fill one of these blocks.
-        or any(text[start : start + LONG_NUMBER].isdigit() for start in range(0, len(text) - LONG_NUMBER, LONG_NUMBER))
-    )
+    if _LOWER.search(text) or _UPPER.search(text) or len(text) > HUGE_BYTES:
+        return True
+    # Twice as many digits fill one of these blocks.
+    blocks = range(0, len(text) - LONG_NUMBER, LONG_NUMBER)
+    return any(text[start : start + LONG_NUMBER].isdigit() for start in blocks) if blocks else False
 
 
 def _parse_carefully(text: bytes) -> Any:
