@@ -1,15 +1,25 @@
 """A loader that is killed leaves nothing half done: the next one goes on, and ends where an undisturbed one does."""
 
+import os
+import random
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from factories import RECEIVED, line
 from lake import Lake
+from wire import Wire, wire
+
+from devstack.postgres import Postgres
 
 ROOT = Path(__file__).parent.parent
+MOST_SENT = 60_000  # bytes: some batches
+LEDGER = "select key, lines, loaded, duplicates, quarantined from landing_files order by key"
 # Loads the hour in batches of one file, and says so after each.
 LOADER = """
 import logging, sys, psycopg
@@ -23,6 +33,25 @@ settings = LakeSettings.from_environment()
 with psycopg.connect(settings.conninfo, autocommit=True) as conn:
     hour = datetime.fromisoformat(sys.argv[1])
     load(conn, landing_zone.LandingZone(settings), [hour], "run")
+"""
+
+# The same, over and over: for each port of Postgres that it reads a fork that loads, its id, and how it ended.
+LOADERS = """
+import os, sys, psycopg
+from datetime import datetime
+from pipelines import landing_zone
+from pipelines.loading import load
+from pipelines.settings import LakeSettings
+landing_zone.BATCH_FILES = 1
+settings = LakeSettings.from_environment()
+for port in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        with psycopg.connect(settings.conninfo, port=int(port), autocommit=True) as conn:
+            load(conn, landing_zone.LandingZone(settings), [datetime.fromisoformat(sys.argv[1])], "run")
+        os._exit(0)
+    print(pid, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
 
 
@@ -42,24 +71,42 @@ def land(lake: Lake, sample: list[dict[str, Any]]) -> None:
         lake.land(*lines[start : start + 10])
 
 
-def test_killed_loaders_lose_nothing_and_repeat_nothing(lake: Lake, sample: list[dict[str, Any]]) -> None:
+@contextmanager
+def loaders(laid: Wire) -> Iterator[Callable[[int], int]]:
+    """Give what runs a loader, kills it when it has sent Postgres so many bytes, and tells how it ended."""
+    command = [sys.executable, "-c", LOADERS, RECEIVED.isoformat()]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        orders, answers = process.stdin, process.stdout
+        assert orders
+        assert answers
+
+        def load_until(sent: int) -> int:
+            laid.carry(sent)
+            print(laid.port, file=orders, flush=True)
+            pid = int(answers.readline())
+            laid.wait()
+            os.kill(pid, signal.SIGKILL)
+            return int(answers.readline())
+
+        yield load_until
+
+
+def test_loaders_killed_at_random_moments_lose_nothing_and_repeat_nothing(
+    lake: Lake, sample: list[dict[str, Any]], postgres_server: Postgres
+) -> None:
     land(lake, sample)
     lake.load()
-    undisturbed = lake.content(), lake.rows("select key, lines, loaded, duplicates from landing_files order by 1")
+    undisturbed = lake.content(), lake.rows(LEDGER)
     lake.connection.execute(
         "truncate whatsapp_groups, whatsapp_participants, whatsapp_jid_pairs, event_days, landing_files cascade"
     )
-    for batches in (1, 2, 3, 5, 8):
-        with loader() as process:
-            assert process.stdout
-            for _ in range(batches):
-                process.stdout.readline()
-            process.kill()
-    with loader() as process:
-        process.wait()
-    assert process.returncode == 0
-    ledger = lake.rows("select key, lines, loaded, duplicates from landing_files order by 1")
-    assert (lake.content(), ledger) == undisturbed
+    moment = random.Random(20)  # noqa: S311  not for secrets
+    with wire(postgres_server.port) as laid, loaders(laid) as load_until:
+        ends = [load_until(moment.randint(1, MOST_SENT)) for _ in range(20)]
+    assert ends == [-signal.SIGKILL] * 20
+    assert 10 < len(lake.rows(LEDGER)) < 30
+    lake.load()
+    assert (lake.content(), lake.rows(LEDGER)) == undisturbed
 
 
 def test_two_loaders_at_once_load_every_file_once(lake: Lake, sample: list[dict[str, Any]]) -> None:

@@ -7,9 +7,10 @@ import pytest
 from factories import RECEIVED, event, line, message, participant
 from lake import Lake
 from standstill import events_held, in_sessions, ledger_held, loads, wait_for_waits
+from test_quarantine import unable_to_read
 
 from pipelines import batches
-from pipelines.lines import Row, UnloadableError, read_line
+from pipelines.lines import read_line
 from pipelines.loading import load, rebuild
 from pipelines.people import Person
 from pipelines.quarantine import entries, retry
@@ -129,11 +130,6 @@ def test_the_lake_is_rebuilt_before_a_loads_events_are_stored(lake: Lake) -> Non
         assert loading.result().files == 0
     assert lake.rows(COUNTS) == [(3, 3)]
     assert_as_if_in_turn(lake)
-
-
-def unable_to_read(_: bytes) -> Row:
-    """Be a loader that an unforeseen defect keeps from reading anything."""
-    raise UnloadableError("bad_line", "a defect")
 
 
 def test_quarantined_lines_are_retried_before_a_loads_events_are_stored(

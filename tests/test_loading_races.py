@@ -14,10 +14,11 @@ from standstill import (
     wait_for_an_end_or_waits,
     wait_for_waits,
 )
+from test_quarantine import unable_to_read
 
 from pipelines import batches, loading
 from pipelines.batches import Batch
-from pipelines.lines import Row, UnloadableError, read_line
+from pipelines.lines import read_line
 from pipelines.quarantine import discard, entries, retry
 from pipelines.queries import Connection
 
@@ -115,11 +116,6 @@ def test_no_event_is_stored_without_a_place_even_for_a_try(lake: Lake) -> None:
     lake.land(line(event(), 1), line(event(kind="refused"), 2), line(event(), 3))
     counts = lake.load()
     assert (counts.loaded, counts.quarantined) == (2, 1)
-
-
-def unable_to_read(_: bytes) -> Row:
-    """Be a loader that an unforeseen defect keeps from reading anything."""
-    raise UnloadableError("bad_line", "a defect")
 
 
 def test_an_entry_that_is_being_retried_is_discarded_or_loaded_but_not_both(

@@ -1,0 +1,103 @@
+"""Files that can't be read as a whole are one entry of the quarantine, and stop no load."""
+
+import gzip
+import os
+from typing import TYPE_CHECKING
+
+import obstore
+import pytest
+from factories import event, line
+from fault_proxy import answers, fault_proxy, passes
+from lake import Lake
+
+from pipelines.batches import Batch
+from pipelines.landing_zone import LandingZone
+from pipelines.loading import LoadCounts
+from pipelines.quarantine import entries, retry
+from pipelines.settings import LakeSettings
+
+if TYPE_CHECKING:
+    from conftest import S3
+
+STATES = "select state, count(*) from quarantined_events group by state order by state"
+
+
+def test_an_unreadable_file_is_put_aside_as_one(lake: Lake) -> None:
+    key = lake.land(gzip.compress(line(event(), 1) * 200))
+    lake.land(line(event(), 2))
+    assert lake.load() == LoadCounts(files=2, lines=2, loaded=1, quarantined=1)
+    assert [(each["landing_key"], each["line_number"], each["reason"]) for each in entries(lake.connection)] == [
+        (key, 0, "unreadable_file")
+    ]
+
+
+def test_an_unreadable_file_that_was_put_right_is_loaded_after_a_retry(lake: Lake) -> None:
+    key = lake.land(gzip.compress(line(event(), 1)))
+    lake.load()
+    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event(), 1))
+    assert retry(lake.connection, entries(lake.connection)) == {"pending": 1}
+    assert lake.load() == LoadCounts(files=1, lines=1, loaded=1)
+    assert lake.rows(STATES) == [("loaded", 1)]
+
+
+def test_an_unreadable_file_that_was_not_put_right_is_open_again(lake: Lake) -> None:
+    lake.land(gzip.compress(line(event(), 1)))
+    lake.load()
+    retry(lake.connection, entries(lake.connection))
+    lake.load()
+    assert [each["attempts"] for each in entries(lake.connection)] == [2]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [gzip.compress(line(event()) * 50), os.urandom(1_000_000), line(event()).decode().encode("utf-16-le")],
+    ids=["gzip", "large", "utf-16"],
+)
+def test_whatever_is_not_text_is_one_entry(lake: Lake, content: bytes) -> None:
+    lake.land(content)
+    lake.land(line(event()))
+    assert lake.load() == LoadCounts(files=2, lines=2, loaded=1, quarantined=1)
+    assert [(each["reason"], each["line_number"]) for each in entries(lake.connection)] == [("unreadable_file", 0)]
+
+
+def test_one_landed_line_makes_a_file_one_of_lines(lake: Lake) -> None:
+    lake.land(b"\xff\0\n", line(event()), b"\xff\n")
+    assert lake.load() == LoadCounts(files=1, lines=3, loaded=1, quarantined=2)
+
+
+def test_a_file_that_the_store_refuses_is_put_aside_and_a_store_that_is_down_is_not(
+    lake: Lake, s3: "S3", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land(line(event()))
+    [[file]] = lake.zone.files()
+    with fault_proxy(s3) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        zone = LandingZone(LakeSettings.from_environment())
+        proxy.always(answers(403))
+        with pytest.raises(obstore.exceptions.PermissionDeniedError):
+            list(zone.fetch([file]))
+        proxy.first(answers(403))
+        assert [each.fault for [each] in zone.fetch([file])] == [None]
+        proxy.first(answers(403), passes, answers(403))
+        [[fetched]] = zone.fetch([file])
+    batch = Batch.read([fetched])
+    assert [(fault["reason"], fault["line_number"], fault["raw"]) for fault in batch.unloadable] == [
+        ("unreadable_file", 0, b"")
+    ]
+    assert batch.lines == {file.key: 1}
+
+
+@pytest.mark.slow
+def test_a_file_that_is_corrupt_in_the_store_stops_no_load(lake: Lake, s3: "S3") -> None:
+    """The real thing: a bit flips on the store's disk, so that it refuses the object, also when asked again."""
+    incompressible = os.urandom(2000)
+    key = lake.land(incompressible)
+    lake.land(line(event()))
+    [volume] = [path for path in s3.folder.glob("**/*.dat") if incompressible in path.read_bytes()]
+    with volume.open("r+b") as file:
+        file.seek(volume.read_bytes().index(incompressible))
+        file.write(bytes([incompressible[0] ^ 1]))
+    assert lake.load() == LoadCounts(files=2, lines=2, loaded=1, quarantined=1)
+    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event(), 2))
+    retry(lake.connection, entries(lake.connection))
+    assert lake.load() == LoadCounts(files=1, lines=1, loaded=1)
