@@ -126,10 +126,10 @@ def test_status_fails_when_nothing_can_be_reported(lake: Lake, monkeypatch: pyte
 
 def test_a_load_that_can_not_finish_says_why(lake: Lake, dagster_home: Path) -> None:
     lake.land(line(event()))
-    lake.connection.execute("drop table whatsapp_event_revisions")
+    lake.connection.execute("drop table event_days")
     done = wpp_lake("load")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "whatsapp_event_revisions" in done.stderr.splitlines()[-1]
+    assert "event_days" in done.stderr.splitlines()[-1]
     assert dagster_home.exists()
 
 
