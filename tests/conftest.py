@@ -30,6 +30,15 @@ pytest_plugins = ("lake",)
 TEMPLATE = "wpp_lake_template"
 
 
+def pytest_configure() -> None:
+    """Take SIGINT even in a run that was started in the background, which has it ignored.
+
+    Dagster would then ignore SIGTERM in this process too, and so would every child that a later test ends.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_report_header() -> list[str]:
     """Say which servers the tests run against."""
     return [f"servers: {postgres.server_version()}; seaweedfs {seaweed.server_version()}"]
