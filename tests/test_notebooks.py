@@ -36,9 +36,10 @@ def write_day(lake: Lake, *events: object, at: datetime = RECEIVED) -> None:
 def write_state(lake: Lake, day: str) -> None:
     """Write the groups as they are, under another date than today's."""
     list(write_snapshots(lake.settings, lake.snapshots, today()))
-    source = {"Bucket": lake.settings.snapshot_bucket, "Key": snapshot_key("whatsapp_groups", today())}
+    bucket = lake.settings.snapshot_bucket
     key = snapshot_key("whatsapp_groups", date.fromisoformat(day))
-    lake.client.copy_object(Bucket=lake.settings.snapshot_bucket, Key=key, CopySource=source)  # type: ignore[arg-type]
+    source = f"{bucket}/{snapshot_key('whatsapp_groups', today())}"
+    lake.client.copy_object(Bucket=bucket, Key=key, CopySource=source)
 
 
 def test_a_dates_events_have_the_types_that_pandas_gives(lake: Lake) -> None:
