@@ -153,16 +153,17 @@ class Edge:
 
     async def _read(self, request: web.BaseRequest) -> bytes:
         """Return the body. Raises Refusal when it doesn't arrive whole, in time and within the limit."""
-        content, body = request.content, bytearray()
+        content = request.content
+        chunks: list[bytes] = []
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer itself has not begun
         try:
             if not content.is_eof():  # else it came with its headers: no need of a timer, which costs more than it
                 async with asyncio.timeout(BODY_SECONDS):
-                    while len(body) <= self._max_body and (chunk := await content.readany()):
-                        body += chunk
-            body += content.read_nowait()
+                    while content.total_bytes <= self._max_body and (chunk := await content.readany()):
+                        chunks.append(chunk)
+            body = b"".join((*chunks, content.read_nowait()))
         except TimeoutError as error:
             raise Refusal(408, "the body did not arrive in time") from error
         except (web.RequestPayloadError, ConnectionError) as error:
@@ -170,7 +171,7 @@ class Edge:
         if len(body) > self._max_body:
             raise Refusal(413, "the body is longer than the limit")
         self._metrics.request_bytes.inc(len(body))
-        return bytes(body)
+        return body
 
     async def _land(self, request: web.BaseRequest, contract: Contract, body: bytes) -> Answer:
         """Verify, check and land one body."""

@@ -139,13 +139,10 @@ class LandingWriter:
             loop = asyncio.get_running_loop()
             self._newest = file = loop.create_task(self._land())
             self._files[file] = self._waiting[0].taken
-            file.add_done_callback(self._go_on)
             loop.call_later(SLOW_SECONDS, self._go_on, file)
 
-    def _go_on(self, file: asyncio.Task[None]) -> None:
+    def _go_on(self, file: asyncio.Task[None] | None) -> None:
         """Wait no longer for a file, which is decided or slow."""
-        if file.done():
-            self._files.pop(file, None)
         if file is self._newest:
             self._newest = None
         self._start_file()
@@ -179,6 +176,9 @@ class LandingWriter:
             _log.exception("a landing file of %d events failed", len(batch))
         finally:  # also when the task is cancelled
             self._last_failed = bool(error)
+            file = asyncio.current_task()
+            del self._files[file]  # type: ignore[arg-type]  # this runs as a task
+            self._go_on(file)  # before the senders hear of this one: they keep the loop busy, and the store idle
             for line in batch:
                 if line.durable.done():  # its waiter has cancelled it
                     continue
