@@ -1,13 +1,46 @@
 """The docs name every setting, metric and path that exists, and no other."""
 
 import re
+from pathlib import Path
 
-from receiver_process import ROOT
+import pytest
+from receiver_process import CURRENT, FIRST, ROOT
 
 from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
 
 DOC = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
+
+# The tests of each row, by how it begins.
+TESTS = {
+    "Paths": {
+        f"`POST {CURRENT}`": "test_accepted",
+        f"`POST {FIRST}`": "test_accepted",
+        "`GET /healthz`": "test_healthy",
+        "`GET /readyz`": "test_ready",
+        "`GET /metrics`": "test_metrics",
+        "any other path": "test_unknown_path",
+        "one of these paths with another method": "test_other_method",
+    },
+    "Answers to a delivery": {
+        "the headers are not complete": "test_slow_headers",
+        "the request is not well-formed": "test_not_http",
+        "the body is longer": "test_too_long",
+        "`Content-Type` is missing": "test_media",
+        "the last landing file failed": "test_sheds_while_silent",
+        "the body is not complete": "test_slow_body",
+        "the body ends before": "test_cut_body",
+        "`X-Signature` or `X-Event-Id` is missing": "test_not_authentic",
+        "the signed `X-Event-Id` is not a UUID": "test_bad_id",
+        "the body is not one strict JSON": "test_not_strict_json",
+        "`type` is not a string": "test_bad_envelope",
+        "the same event was acknowledged": "test_duplicate",
+        "the same event is being landed": "test_twin_in_flight",
+        "the landing store has not confirmed": "test_not_confirmed",
+        "the event is durable": "test_landed",
+        "an error in the receiver itself": "test_unexpected_error",
+    },
+}
 
 
 def section(title: str) -> str:
@@ -44,3 +77,13 @@ def test_metrics() -> None:
     exposed = re.findall(r"^# TYPE (\w+) (?:counter|histogram|gauge)$", Metrics().text().decode(), re.MULTILINE)
     named = [row[0].strip("`") for row in rows(section("Metrics"))[1:]]
     assert sorted(named) == sorted(name for name in exposed if not name.endswith("_created"))
+
+
+@pytest.mark.parametrize("title", TESTS)
+def test_every_row_has_its_test(title: str) -> None:
+    """Each request and each case of the tables is tested by a function of that name."""
+    documented = [row[0] for row in rows(section(title))[1:]]
+    sources = [path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_receiver_*.py")]
+    written = re.findall(r"^(?:async )?def (test_\w+)\(", "\n".join(sources), re.MULTILINE)
+    tested = [begins for begins, name in TESTS[title].items() if name in written]
+    assert [case.startswith(begins) for case, begins in zip(documented, tested, strict=True)] == [True] * len(tested)

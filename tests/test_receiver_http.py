@@ -30,6 +30,7 @@ from devstack.waiting import wait_until
 
 MAX_BODY = 200_000
 QUEUE = 400_000
+REQUESTS = "receiver_requests_total"
 NIL = "00000000-0000-0000-0000-000000000000"
 
 
@@ -78,6 +79,21 @@ def wait_for_metric(receiver: Receiver, expected: float, name: str, **labels: st
             raise LookupError(f"{name} is {value}")
 
     wait_until(check, name)
+
+
+def labels(outcome: str, status: str, route: str = CURRENT) -> dict[str, str]:
+    """Return how answers of a kind are labelled."""
+    return {
+        "route": route,
+        "contract": "current" if route == CURRENT else "",
+        "outcome": outcome,
+        "status": status,
+    }
+
+
+def answers_counted(receiver: Receiver, outcome: str, status: str, route: str = CURRENT) -> float:
+    """Return how many answers of this kind the receiver has counted."""
+    return metric(receiver, REQUESTS, **labels(outcome, status, route))
 
 
 def connect(receiver: Receiver, request: bytes) -> socket.socket:
@@ -266,14 +282,27 @@ def test_bad_id(receiver: Receiver, event_id: str) -> None:
     [
         b"confidential",
         b'{"type":"confidential","payload":NaN}',
+        b'{"type":"t","payload":' + b"[" * 600 + b"]" * 600 + b"}",
+        b'["confidential"]',
+    ],
+)
+def test_not_strict_json(receiver: Receiver, body: bytes) -> None:
+    """An authentic request whose body isn't one JSON object gets 422 and its id, and nothing of its body."""
+    event_id = new_id()
+    answer = receiver.deliver(event_id, body)
+    assert (answer.status, answer.json["event_id"], b"confidential" in answer.body) == (422, event_id, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
         b'{"payload":"confidential"}',
         b'{"type":"confidential"}',
         b'{"type":"t","payload":1,"chat_jid":["confidential"]}',
-        b'{"type":"t","payload":' + b"[" * 600 + b"]" * 600 + b"}",
     ],
 )
 def test_bad_envelope(receiver: Receiver, body: bytes) -> None:
-    """An authentic request whose body isn't an event gets 422 and its id, and nothing of its body."""
+    """An authentic request whose object isn't an event gets 422 and its id, and nothing of its body."""
     event_id = new_id()
     answer = receiver.deliver(event_id, body)
     assert (answer.status, answer.json["event_id"], b"confidential" in answer.body) == (422, event_id, False)
@@ -315,10 +344,31 @@ def test_expecting_to_go_on(receiver: Receiver, version: str, lines: list[bytes]
     assert [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/")] == lines
 
 
-def test_slow_body(receiver: Receiver) -> None:
-    """A body that doesn't arrive in time gets 408, and the connection is closed."""
+def test_cut_body(receiver: Receiver) -> None:
+    """A body that ends before its announced length gets 400."""
+    before = answers_counted(receiver, "refused", "400")
     with closing(connect(receiver, raw_delivery(event(), announced=1000))) as connection:
-        assert everything(connection).startswith(b"HTTP/1.1 408 ")
+        connection.shutdown(socket.SHUT_WR)
+        wait_for_metric(receiver, before + 1, REQUESTS, **labels("refused", "400"))
+
+
+@pytest.fixture(scope="module")
+def slow(receiver: Receiver) -> tuple[bytes, bytes, float]:
+    """Begin headers, and a body, and leave them so: the answers, and how many of them were counted as 408."""
+    before = answers_counted(receiver, "refused", "408")
+    headers, body = connect(receiver, b"POST / HTTP/1.1\r\nHost:"), connect(receiver, raw_delivery(b"", announced=9))
+    with closing(headers), closing(body):
+        return everything(headers), everything(body), answers_counted(receiver, "refused", "408") - before
+
+
+def test_slow_headers(slow: tuple[bytes, bytes, float]) -> None:
+    """A connection whose headers don't arrive in time is closed."""
+    assert slow[0] == b""
+
+
+def test_slow_body(slow: tuple[bytes, bytes, float]) -> None:
+    """A body that doesn't arrive in time gets 408, which is counted, and the connection is closed."""
+    assert (slow[1].split()[1], slow[2]) == (b"408", 1)
 
 
 # Unavailable
@@ -365,15 +415,16 @@ def test_healthy_without_a_store(cut_off: Receiver) -> None:
 
 
 @pytest.fixture(scope="module")
-def unconfirmed(cut_off: Receiver) -> tuple[str, Answer]:
-    """Deliver an event that cannot land: its id and the answer."""
+def unconfirmed(cut_off: Receiver) -> tuple[str, list[Answer]]:
+    """Deliver an event that cannot land, twice at once: its id and the answers."""
     event_id = new_id()
-    return event_id, cut_off.deliver(event_id, event())
+    with ThreadPoolExecutor(2) as senders:
+        return event_id, list(senders.map(cut_off.deliver, [event_id] * 2, [event()] * 2))
 
 
-def test_not_confirmed(unconfirmed: tuple[str, Answer]) -> None:
+def test_not_confirmed(unconfirmed: tuple[str, list[Answer]]) -> None:
     """When the store doesn't confirm an event in time it gets 503 and its id, and is told to come again."""
-    event_id, answer = unconfirmed
+    event_id, (answer, _) = unconfirmed
     assert (answer.status, answer.headers["Retry-After"], answer.json) == (
         503,
         "2",
@@ -383,6 +434,13 @@ def test_not_confirmed(unconfirmed: tuple[str, Answer]) -> None:
             "error": "the landing store did not confirm the event in time",
         },
     )
+
+
+def test_twin_in_flight(unconfirmed: tuple[str, list[Answer]], cut_off: Receiver) -> None:
+    """A delivery that comes while the same event is being landed is answered as that one, and not landed itself."""
+    _, (answer, twin) = unconfirmed
+    given_up = metric(cut_off, "landing_puts_total", result="given up")
+    assert (twin.status, twin.json, given_up) == (answer.status, answer.json, 1)
 
 
 @pytest.mark.usefixtures("unconfirmed")
@@ -412,10 +470,9 @@ def test_ready(receiver: Receiver) -> None:
 
 def test_metrics(receiver: Receiver) -> None:
     """The metrics count the answers by route, contract, outcome and status."""
-    labels = {"route": CURRENT, "contract": "current", "outcome": "accepted", "status": "202"}
-    before = metric(receiver, "receiver_requests_total", **labels)
+    before = answers_counted(receiver, "accepted", "202")
     receiver.deliver(new_id(), event())
-    assert metric(receiver, "receiver_requests_total", **labels) == before + 1
+    assert answers_counted(receiver, "accepted", "202") == before + 1
 
 
 @pytest.mark.parametrize(
@@ -432,17 +489,9 @@ def test_every_kind_of_outcome_is_counted(
     receiver: Receiver, headers: dict[str, str], body: bytes, outcome: str, status: str
 ) -> None:
     """The exposition parses after each kind of outcome, and has it."""
-    labels = {"route": CURRENT, "contract": "current", "outcome": outcome, "status": status}
-    before = metric(receiver, "receiver_requests_total", **labels)
+    before = answers_counted(receiver, outcome, status)
     receiver.deliver(new_id(), body, **headers)
-    assert metric(receiver, "receiver_requests_total", **labels) == before + 1
-
-
-def answers_counted(receiver: Receiver, outcome: str, status: str, route: str = CURRENT) -> float:
-    """Return how many answers of this kind the receiver has counted."""
-    contract = "current" if route == CURRENT else ""
-    labels = {"route": route, "contract": contract, "outcome": outcome, "status": status}
-    return metric(receiver, "receiver_requests_total", **labels)
+    assert answers_counted(receiver, outcome, status) == before + 1
 
 
 def test_a_duplicate_is_counted_as_such(receiver: Receiver) -> None:
@@ -481,13 +530,10 @@ def test_another_method_is_counted(receiver: Receiver) -> None:
     assert answers_counted(receiver, "refused", "405") == before + 1
 
 
-def test_an_unconfirmed_event_is_counted(unconfirmed: tuple[str, Answer], cut_off: Receiver) -> None:
-    """A file that the store doesn't confirm is given up once, and each event of it is unavailable."""
-    assert unconfirmed[1].status == 503
-    assert (
-        metric(cut_off, "landing_puts_total", result="given up") >= 1,
-        answers_counted(cut_off, "unavailable", "503") >= 1,
-    ) == (True, True)
+@pytest.mark.usefixtures("unconfirmed")
+def test_an_unconfirmed_event_is_counted(cut_off: Receiver) -> None:
+    """Each event of a file that the store doesn't confirm is unavailable."""
+    assert answers_counted(cut_off, "unavailable", "503") >= 2
 
 
 def test_unauthorised_requests_are_counted_by_reason(receiver: Receiver) -> None:
