@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count, islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -26,9 +26,6 @@ from obstore.store import S3Store
 from receiver.landing import DIGEST, new_key
 from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
-
-if TYPE_CHECKING:
-    from obstore import Attributes  # exists in the stubs alone
 
 PROBE_KEY = ".readyz"
 READY_SECONDS = 5.0
@@ -71,19 +68,16 @@ class Readiness:
         """Raise Unavailable unless the bucket took the last probe, an object that no reader looks at."""
         async with self._probing:
             if self.clock() >= self._believed_until:
-                self._ready = await self._probe()
+                self._ready = True
+                try:
+                    async with asyncio.timeout(ATTEMPT_SECONDS):
+                        await obstore.put_async(self.store, PROBE_KEY, b"", mode="overwrite", use_multipart=False)
+                except (BaseError, OSError) as error:
+                    _log.warning("the landing bucket does not accept writes", extra={"reason": _first_line(error)})
+                    self._ready = False
                 self._believed_until = self.clock() + (READY_SECONDS if self._ready else NOT_READY_SECONDS)
         if not self._ready:
             raise Unavailable("the landing bucket does not accept writes")
-
-    async def _probe(self) -> bool:
-        try:
-            async with asyncio.timeout(ATTEMPT_SECONDS):
-                await obstore.put_async(self.store, PROBE_KEY, b"", mode="overwrite", use_multipart=False)
-        except (BaseError, OSError) as error:
-            _log.warning("the landing bucket does not accept writes", extra={"reason": _first_line(error)})
-            return False
-        return True
 
 
 class _Line(NamedTuple):
@@ -190,13 +184,13 @@ class LandingWriter:
     async def _put(self, key: str, data: bytes, deadline: float) -> None:
         """Put one file, with the same key and bytes until it is confirmed. Raises Unavailable at the deadline."""
         loop, seconds = asyncio.get_running_loop(), ATTEMPT_SECONDS + len(data) / ATTEMPT_BYTES_PER_SECOND
-        attributes: Attributes = {DIGEST: hashlib.sha256(data).hexdigest()}
+        digest = hashlib.sha256(data).hexdigest()
         for attempt in count():
             try:
                 async with asyncio.timeout_at(min(deadline, loop.time() + seconds)):
                     with self.metrics.put_seconds.time():
                         await obstore.put_async(
-                            self.store, key, data, attributes=attributes, mode="create", use_multipart=False
+                            self.store, key, data, attributes={DIGEST: digest}, mode="create", use_multipart=False
                         )
                 result = "stored"
             except (BaseError, OSError) as error:
