@@ -18,8 +18,11 @@ from pipelines.landed import LandingLineError, decode_line, split_lines, storabl
 MAX_TYPE = 100  # characters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # What jsonb refuses of numbers that are no double's infinity: it takes 131,072 digits before the point and 16,383 after
-# it, and exponents below 2**31 - 1, even of zero. Each pattern begins with one letter, which is quickly found.
-_LOWER, _UPPER = (re.compile(letter + rb"(?:-0*[0-9]{4}|\+?[0-9]{9})") for letter in (b"e", b"E"))
+# it, and exponents below 2**31 - 1, even of zero. What begins with one letter is quickly found; it stands in digests in
+# hexadecimal too, which only a look at the whole number tells from an exponent.
+_EXPONENT = rb"(?:-0*[0-9]{4}|\+?[0-9]{9})"
+_LOWER, _UPPER = re.compile(b"e" + _EXPONENT), re.compile(b"E" + _EXPONENT)
+_EXTREME = re.compile(rb"[\s:,\[]-?[0-9]+(?:\.[0-9]+)?[eE]" + _EXPONENT)
 LONG_NUMBER = 2048  # digits
 HUGE_BYTES = 16 << 20
 LONGEST_INTEGER = 20  # digits, of 64 bits with a sign
@@ -134,7 +137,7 @@ def _is_doubtful(text: bytes) -> bool:
     numbers very long or very close to zero, zeros with a very large exponent, and more elements or bytes than Postgres
     allocates at once.
     """
-    if _LOWER.search(text) or _UPPER.search(text) or len(text) > HUGE_BYTES:
+    if len(text) > HUGE_BYTES or ((_LOWER.search(text) or _UPPER.search(text)) and _EXTREME.search(text)):
         return True
     # Twice as many digits fill one of these blocks.
     blocks = range(0, len(text) - LONG_NUMBER, LONG_NUMBER)

@@ -92,6 +92,12 @@ def test_whatever_jsonb_refuses_is_doubted(lake: Lake, payload: str) -> None:
     assert row.doubtful or not is_refused(lake, row.payload)
 
 
+def test_a_digest_is_no_exponent() -> None:
+    """Hexadecimal holds what looks like one, and would have every fiftieth line of real traffic asked about."""
+    payload = b'{"stanzaId":"3EB0E123456789","fileSha256":"5e-1234","n":[1e5,-2.5E+12,0]}'
+    assert not read_line(line(b'{"type":"x","payload":' + payload + b"}")).doubtful
+
+
 @pytest.mark.parametrize(
     "number",
     ["1e131072", "1e-16384", "0e2147483646", "-0.0E+99999999999", "0." + "0" * 16_383 + "1", "9" * 131_073],

@@ -12,12 +12,17 @@ with upserted as (
         first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
         last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
         (push_name, named_at, named_by) = (
-            select push_name, named_at, named_by
-            from (values (known.push_name, known.named_at, known.named_by),
-                         (excluded.push_name, excluded.named_at, excluded.named_by))
-                as either (push_name, named_at, named_by)
-            order by named_at desc nulls last, named_by desc, push_name collate "C" desc
-            limit 1
+            select newer.push_name, newer.named_at, newer.named_by
+            from (
+                select (
+                    case
+                        when known.named_at is null
+                            or (excluded.named_at, excluded.named_by, excluded.push_name collate "C")
+                               > (known.named_at, known.named_by, known.push_name collate "C")
+                        then excluded else known
+                    end
+                ).*
+            ) as newer
         )
     returning new.jid, old.participant_id as old_participant_id, new.participant_id as new_participant_id
 )
