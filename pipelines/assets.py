@@ -5,22 +5,21 @@ Belongs here: what depends on what, and what a run reports. Not: the work itself
 
 import dataclasses
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import dagster as dg
 import psycopg
 
 from pipelines.landing_zone import LandingZone
-from pipelines.loading import LoadCounts, load
+from pipelines.loading import LoadCounts, load, pending
 from pipelines.partitions import DAYS, HOURS, parse_day, parse_hour
 from pipelines.payload_fields import new_paths, write_catalogue
+from pipelines.queries import Connection
 from pipelines.schemas import SCHEMAS
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, tables_of, write_snapshots
+from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, stale_dates, tables_of, write_snapshots
 
-COUNTS = tuple(field.name for field in dataclasses.fields(LoadCounts))
 ONLY_STALE = "wpp-lake/only-stale"  # the tag of a run that leaves the files that are current
 NO_NEW_PATHS = "no_new_paths"
 MOST_NAMED = 50  # new paths of a type
@@ -42,15 +41,24 @@ class Lake:
         """Open the snapshot bucket."""
         return SnapshotStore(self.settings())
 
-    @contextmanager
-    def database(self) -> Iterator[psycopg.Connection[Any]]:
+    def database(self) -> Connection:
         """Connect to the lake's database, in autocommit mode."""
-        with psycopg.connect(self.settings().conninfo, autocommit=True) as conn:
-            yield conn
+        return psycopg.connect(self.settings().conninfo, autocommit=True)
+
+    def pending_hours(self, *among: datetime) -> set[datetime]:
+        """Return the hours, of all or among these, that have files which the ledger doesn't know."""
+        zone = self.landing_zone()
+        with self.database() as conn:
+            return {file.hour for hour in among or [None] for file in pending(conn, zone, hour)}
+
+    def stale_dates(self) -> list[date]:
+        """Return the dates whose snapshots are stale, today's among them."""
+        with self.database() as conn:
+            return stale_dates(conn, self.snapshot_store())
 
 
 landing_files = dg.AssetSpec(
-    dg.AssetKey(["landing", "files"]),
+    ["landing", "files"],
     description="The landed JSON-lines files, one prefix an hour of receipt. The receiver writes them.",
     partitions_def=HOURS,
     group_name="landing",
@@ -59,7 +67,7 @@ landing_files = dg.AssetSpec(
 
 
 @dg.multi_asset(
-    specs=[dg.AssetSpec(dg.AssetKey(["tables", table]), deps=[landing_files], kinds={"postgres"}) for table in TABLES],
+    specs=[dg.AssetSpec(["tables", table], deps=[landing_files], kinds={"postgres"}) for table in TABLES],
     partitions_def=HOURS,
     group_name="tables",
     backfill_policy=dg.BackfillPolicy.single_run(),
@@ -70,27 +78,20 @@ def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> I
     with lake.database() as conn:
         counts = load(conn, lake.landing_zone(), hours, context.run.run_id)
     for key in context.selected_asset_keys:
-        yield dg.MaterializeResult(asset_key=key, metadata=_metadata(counts))
+        yield dg.MaterializeResult(asset_key=key, metadata=dataclasses.asdict(counts))
+
+
+def _snapshot(table: str, source: list[str], description: str | None = None) -> dg.AssetSpec:
+    key = ["snapshots", table]
+    return dg.AssetSpec(key, deps=[source], description=description, kinds={"parquet"}, skippable=True)
 
 
 @dg.multi_asset(
     specs=[
-        dg.AssetSpec(
-            dg.AssetKey(["snapshots", table]),
-            deps=[dg.AssetKey(["tables", "whatsapp_participants" if table not in TABLES else table])],
-            kinds={"parquet"},
-            skippable=True,
-        )
-        for table in SCHEMAS
-    ]
-    + [
-        dg.AssetSpec(
-            dg.AssetKey(["snapshots", FIELDS]),
-            deps=[dg.AssetKey(["snapshots", EVENTS])],
-            description="For each event type, every path seen in the payloads of the date's events.",
-            kinds={"parquet"},
-            skippable=True,
-        )
+        *(_snapshot(table, ["tables", table if table in TABLES else "whatsapp_participants"]) for table in SCHEMAS),
+        _snapshot(
+            FIELDS, ["snapshots", EVENTS], "For each event type, every path seen in the payloads of the date's events."
+        ),
     ],
     # Evaluated by every run, also where the file is left as it is: else it would show as skipped, and hide the warning.
     check_specs=[
@@ -140,10 +141,7 @@ def _new_paths_check(context: dg.AssetExecutionContext, store: SnapshotStore, da
     )
 
 
-def _metadata(counts: LoadCounts) -> dict[str, int]:
-    return {name: getattr(counts, name) for name in COUNTS}
-
-
 def load_counts(materialization: dg.AssetMaterialization) -> LoadCounts:
     """Return what a run of the load did, from what it reported with a table."""
-    return LoadCounts(*(int(str(materialization.metadata[name].value)) for name in COUNTS))
+    metadata = materialization.metadata
+    return LoadCounts(*(int(str(metadata[field.name].value)) for field in dataclasses.fields(LoadCounts)))

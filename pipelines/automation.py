@@ -8,9 +8,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from pipelines.assets import ONLY_STALE, Lake, snapshots, tables
-from pipelines.loading import pending
 from pipelines.partitions import HOURS, hour_key, range_tags
-from pipelines.snapshots import stale_dates
 
 SENSOR_SECONDS = 10
 # Files become visible out of order (a slow upload, a skewed clock, a second receiver): every tick lists the last hours
@@ -27,16 +25,8 @@ UNFINISHED = [
 # One that really takes so long is in no danger: the next load waits for it at the database's lock.
 BELIEVED_FOR = timedelta(minutes=5)
 
-load_job = dg.define_asset_job(
-    "load",
-    selection=dg.AssetSelection.assets(tables),
-    description="Landing files to tables.",
-)
-snapshot_job = dg.define_asset_job(
-    "snapshot",
-    selection=dg.AssetSelection.assets(snapshots),
-    description="Tables to Parquet.",
-)
+load_job = dg.define_asset_job("load", [tables], description="Landing files to tables.")
+snapshot_job = dg.define_asset_job("snapshot", [snapshots], description="Tables to Parquet.")
 
 
 @dg.sensor(job=load_job, minimum_interval_seconds=SENSOR_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -48,20 +38,12 @@ def new_landing_files(
         return dg.SkipReason("a load is on its way")
     now = datetime.now(UTC)
     everything = context.cursor is None or datetime.fromisoformat(context.cursor) + EVERYTHING_EVERY <= now
-    hours = _hours_with_pending_files(lake, None if everything else now)
+    listed = [] if everything else [now - timedelta(hours=back) for back in range(RECENT_HOURS)]
+    hours = {hour for hour in lake.pending_hours(*listed) if HOURS.has_partition_key(hour_key(hour))}
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags=tags) for tags in range_tags(hours)],
         cursor=now.isoformat() if everything and not hours else context.cursor,
     )
-
-
-def _hours_with_pending_files(lake: Lake, now: datetime | None) -> set[datetime]:
-    """List the last hours, that of `now` among them; without it everything."""
-    recent = [None] if now is None else [now - timedelta(hours=back) for back in range(RECENT_HOURS)]
-    zone = lake.landing_zone()
-    with lake.database() as conn:
-        found = {file.hour for hour in recent for file in pending(conn, zone, hour)}
-    return {hour for hour in found if HOURS.has_partition_key(hour_key(hour))}
 
 
 @dg.sensor(job=snapshot_job, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -75,9 +57,8 @@ def stale_snapshots(
         return dg.SkipReason("not due yet")
     if _is_on_its_way(context.instance, snapshot_job.name):
         return dg.SkipReason("a snapshot is on its way")
-    with lake.database() as conn:
-        dates = stale_dates(conn, lake.snapshot_store())
-    asked = [dg.RunRequest(partition_key=day.isoformat(), tags={ONLY_STALE: "true"}) for day in dates]
+    tags = {ONLY_STALE: "true"}
+    asked = [dg.RunRequest(partition_key=day.isoformat(), tags=tags) for day in lake.stale_dates()]
     return dg.SensorResult(run_requests=asked, cursor=now.isoformat() if asked else None)
 
 

@@ -6,7 +6,6 @@ Nobody needs it to read a snapshot, which any Parquet reader does (docs/notebook
 
 import datetime as dt
 import os
-import re
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
@@ -16,19 +15,18 @@ from urllib.parse import urlsplit
 import boto3
 from psycopg import sql
 from pyarrow.dataset import Dataset, dataset
-from pyarrow.fs import FileSelector, S3FileSystem
+from pyarrow.fs import S3FileSystem
 from pydantic import SecretStr
 
 from pipelines import environment
 from pipelines.queries import query
+from pipelines.schemas import SCHEMAS
 from pipelines.settings import LakeSettings, SettingsError
-from pipelines.snapshots import EVENTS
+from pipelines.snapshots import EVENTS, FIELDS, SnapshotStore
 
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
-
-_SNAPSHOT = re.compile(r"(?P<table>\w+)/date=(?P<date>[\d-]+)/(?P=table)\.parquet")
 
 Day = str | dt.date  # a UTC date, as "2026-05-21" or as a date
 
@@ -85,8 +83,10 @@ def connect() -> "duckdb.DuckDBPyConnection":
     lake.load_extension(str(folder / "httpfs.duckdb_extension"))
     settings = _settings()
     lake.execute(query("notebook/store").decode(), _duckdb_store(settings))
+    view = sql.SQL(query("notebook/view").decode())
     for table, days in _snapshots(settings).items():
-        lake.execute(_view(settings, table, "*" if table == EVENTS else days[-1]))
+        address = f"s3://{_file(settings, table, '*' if table == EVENTS else days[-1])}"
+        lake.execute(view.format(table=sql.Identifier(table), address=sql.Literal(address)).as_string())
     return lake
 
 
@@ -107,11 +107,6 @@ def _duckdb_store(settings: BucketSettings) -> dict[str, str | bool | None]:
     }
 
 
-def _view(settings: BucketSettings, table: str, date: str) -> str:
-    text, address = sql.SQL(query("notebook/view").decode()), f"s3://{_file(settings, table, date)}"
-    return text.format(table=sql.Identifier(table), address=sql.Literal(address)).as_string()
-
-
 def _dataset(table: str, date: Day | Iterable[Day] | None) -> Dataset:
     """Open the files of a table's dates, all of one schema."""
     settings, known = _settings(), dates(table)
@@ -119,7 +114,9 @@ def _dataset(table: str, date: Day | Iterable[Day] | None) -> Dataset:
     if missing := [day for day in wanted if day not in known]:
         raise NoSnapshotError(f"no snapshot of {table} of {', '.join(missing)}; there are: {', '.join(known)}")
     files = [_file(settings, table, day) for day in wanted]
-    return dataset(files, filesystem=_store(settings), format="parquet")
+    # It takes the keys from the environment.
+    store = S3FileSystem(region=settings.aws_region, endpoint_override=settings.aws_endpoint_url_s3)
+    return dataset(files, filesystem=store, format="parquet")
 
 
 def _wanted(table: str, date: Day | Iterable[Day] | None, known: list[str]) -> list[str]:
@@ -141,17 +138,8 @@ def _file(settings: BucketSettings, table: str, date: str) -> str:
 
 def _snapshots(settings: BucketSettings) -> dict[str, list[str]]:
     """Return the dates of each table that has snapshots, the newest last."""
-    selector = FileSelector(settings.snapshot_bucket, recursive=True)
-    found: dict[str, list[str]] = {}
-    for path in sorted(each.path for each in _store(settings).get_file_info(selector)):
-        if match := _SNAPSHOT.fullmatch(path.removeprefix(f"{settings.snapshot_bucket}/")):
-            found.setdefault(match["table"], []).append(match["date"])
-    return found
-
-
-def _store(settings: BucketSettings) -> S3FileSystem:
-    """Return the object store; it takes the keys from the environment."""
-    return S3FileSystem(region=settings.aws_region, endpoint_override=settings.aws_endpoint_url_s3)
+    store = SnapshotStore(settings)
+    return {table: days for table in (*SCHEMAS, FIELDS) if (days := store.dates(table))}
 
 
 def _settings() -> BucketSettings:

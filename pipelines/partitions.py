@@ -1,6 +1,6 @@
 """The time partitions: hours of receipt for the tables, days for the snapshots; UTC, the running one included."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 
 import dagster as dg
@@ -39,17 +39,12 @@ PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
-def range_tags(hours: Iterable[datetime]) -> Iterator[dict[str, str]]:
-    """Yield the tags of the runs that cover these hours: one run a stretch of hours that follow each other."""
-    stretch: list[datetime] = []
+def range_tags(hours: Iterable[datetime]) -> list[dict[str, str]]:
+    """Return the tags of the runs that cover these hours: one run a stretch of hours that follow each other."""
+    stretches: list[list[datetime]] = []
     for hour in sorted(hours):
-        if stretch and hour - stretch[-1] > timedelta(hours=1):
-            yield _range(stretch)
-            stretch = []
-        stretch.append(hour)
-    if stretch:
-        yield _range(stretch)
-
-
-def _range(stretch: list[datetime]) -> dict[str, str]:
-    return {RANGE_START: hour_key(stretch[0]), RANGE_END: hour_key(stretch[-1])}
+        if stretches and hour - stretches[-1][-1] <= timedelta(hours=1):
+            stretches[-1].append(hour)
+        else:
+            stretches.append([hour])
+    return [{RANGE_START: hour_key(stretch[0]), RANGE_END: hour_key(stretch[-1])} for stretch in stretches]

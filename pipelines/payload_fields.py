@@ -8,10 +8,9 @@ import io
 import logging
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
-from operator import truediv
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -29,6 +28,7 @@ BATCH_ROWS = 1 << 10
 MAX_ROWS = 20_000  # of a catalogue of several dates; a date's own is limited by type
 ROOT = "$"
 KEY = ["type", "path"]
+BY_KEY: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in KEY]
 SUMS = ["events", "objects", "arrays", "strings", "numbers", "booleans", "nulls", "cut_off"]
 # The columns of events that matter here; payloads as bytes, since a str may take four times as much.
 TAKEN_AS: dict[str, pa.DataType] = {"type": pa.string(), "payload": pa.binary(), "received_at": pa.int64()}
@@ -89,30 +89,25 @@ def new_paths(store: SnapshotStore, day: date) -> dict[str, list[str]]:
 
 def figures(fields: Fields) -> pa.Table:
     """Return what was counted as a table: one row a type and path."""
-    found = list(fields)
-    columns: dict[str, Iterable[Any]] = {"type": [kind for kind, _ in found]}
-    columns |= {name: [getattr(field, name) for _, field in found] for name in FIGURES.names[1:]}
-    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in FIGURES}, FIGURES)
+    counted = FIGURES.names[1:]
+    rows = [{"type": kind, **{name: getattr(field, name) for name in counted}} for kind, field in fields]
+    return pa.Table.from_pylist(rows, FIGURES)
 
 
 def joined(one: pa.Table, other: pa.Table) -> pa.Table:
     """Return the figures of two sets of events as those of both."""
-    keys = [_keys(table) for table in (one, other)]
-    every = pa.array(sorted(set(keys[0].to_pylist() + keys[1].to_pylist())), pa.string())
-    left, right = (
-        table.take(pc.index_in(every, value_set=known)) for table, known in zip((one, other), keys, strict=True)
-    )
-    return pa.table({name: JOINS[name](left[name], right[name]) for name in FIGURES.names}).cast(FIGURES)
+    pairs: Any = one.join(other, KEY, join_type="full outer", right_suffix=" of other").sort_by(BY_KEY)
+    columns = {name: join(pairs[name], pairs[f"{name} of other"]) for name, join in JOINS.items()}
+    return pa.table({name: pairs[name] for name in KEY} | columns).cast(FIGURES)
 
 
 def published(table: Any) -> pa.Table:
     """Return figures with the columns that follow from them."""
-    rows = zip(*(table[name].to_pylist() for name in (*KEY, "events")), strict=True)
-    roots = {kind: events for kind, path, events in rows if path == ROOT}
-    type_events = [roots[kind] for kind in table["type"].to_pylist()]
-    columns: dict[str, Any] = {name: table[name] for name in table.column_names} | {
-        "type_events": pa.array(type_events, pa.int64()),
-        "share": pa.array(map(truediv, table["events"].to_pylist(), type_events), pa.float64()),
+    roots = table.filter(pc.field("path") == ROOT)
+    type_events = roots["events"].take(pc.index_in(table["type"], value_set=roots["type"]))
+    columns = {name: table[name] for name in table.column_names} | {
+        "type_events": type_events,
+        "share": pc.divide(table["events"].cast(pa.float64()), type_events),
         "distinct": pa.array(map(estimate, table["sketch"].to_pylist()), pa.int64()),
     }
     return pa.table({name: columns[name] for name in PAYLOAD_FIELDS.names}, PAYLOAD_FIELDS)
@@ -123,11 +118,8 @@ def _limited(table: pa.Table) -> pa.Table:
     if len(table) <= MAX_ROWS:
         return table
     logger.warning("%d payload paths left out", len(table) - MAX_ROWS)
-    return (
-        table.sort_by([("events", "descending"), ("path", "ascending")])
-        .slice(0, MAX_ROWS)
-        .sort_by([(name, "ascending") for name in KEY])
-    )
+    most = table.sort_by([("events", "descending"), ("path", "ascending")]).slice(0, MAX_ROWS)
+    return most.sort_by(BY_KEY)
 
 
 def _described(events: IO[bytes]) -> Fields:
@@ -149,10 +141,6 @@ def _read(store: SnapshotStore, day: date, columns: list[str]) -> pa.Table:
 
 def _paths(store: SnapshotStore, day: date) -> set[tuple[str, str]]:
     return {(row["type"], row["path"]) for row in _read(store, day, KEY).to_pylist()}
-
-
-def _keys(table: Any) -> Any:
-    return pc.binary_join_element_wise(table["type"], table["path"], "\t")
 
 
 def _sum(one: Any, other: Any) -> Any:
@@ -177,7 +165,6 @@ def _registers(sketches: Any) -> Any:
 
 
 JOINS: Mapping[str, Callable[[Any, Any], Any]] = {
-    **dict.fromkeys(KEY, pc.coalesce),
     **dict.fromkeys(SUMS, _sum),
     "first_seen_at": lambda one, other: pc.min_element_wise(one.cast(pa.int64()), other.cast(pa.int64())),
     "last_seen_at": lambda one, other: pc.max_element_wise(one.cast(pa.int64()), other.cast(pa.int64())),

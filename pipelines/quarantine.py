@@ -25,14 +25,13 @@ class NoSuchEntryError(LookupError):
 
 def entries(conn: Connection, state: str | None = "open", reason: str | None = None) -> list[Entry]:
     """Return what is in quarantine, in all states or one and for all reasons or one, without its content."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        return cursor.execute(query("quarantine/list"), {"state": state, "reason": reason}).fetchall()
+    cursor = conn.cursor(row_factory=dict_row)
+    return cursor.execute(query("quarantine/list"), {"state": state, "reason": reason}).fetchall()
 
 
 def entry(conn: Connection, entry_id: UUID) -> Entry:
     """Return one entry with its content as `raw`, in bytes. Raises NoSuchEntryError."""
-    with conn.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(query("quarantine/show"), {"id": entry_id}).fetchone()
+    found = conn.cursor(row_factory=dict_row).execute(query("quarantine/show"), {"id": entry_id}).fetchone()
     if found is None:
         raise NoSuchEntryError(f"nothing in quarantine has the id {entry_id}")
     return found
@@ -76,7 +75,7 @@ def _retry(conn: Connection, ids: Sequence[UUID]) -> Counter[str]:
             else:
                 batch.add_line(key, number, raw)
         counts = store(conn, batch, partial(_correct, conn, batch, found))
-    return Counter({"loaded": counts.lines - counts.quarantined, "open": counts.quarantined, "pending": files})
+    return Counter(loaded=counts.lines - counts.quarantined, open=counts.quarantined, pending=files)
 
 
 def _correct(
@@ -95,5 +94,4 @@ def _correct(
             query("quarantine/ledger"),
             [{"key": key, "lines": lines, "loaded": first[key]} for key, lines in loaded.items()],
         )
-    lines = len(batch.loadable) + len(failed)
-    return LoadCounts(0, lines, len(new), len(batch.loadable) - len(new), len(failed))
+    return LoadCounts(lines=len(batch.loadable) + len(failed), quarantined=len(failed))

@@ -22,6 +22,10 @@ class RequestFileError(ValueError):
     """A line of the file isn't a request."""
 
 
+class ReceiverError(Exception):
+    """The receiver can't be reached, or gave no whole answer."""
+
+
 def requests(path: Path) -> Iterator[dict[str, Any]]:
     """Yield the requests of a JSON-lines file: {method, path, headers, body}, the body as a string.
 
@@ -36,33 +40,35 @@ def requests(path: Path) -> Iterator[dict[str, Any]]:
                 raise RequestFileError(f"{path}:{number}: not a request ({type(error).__name__})") from None
 
 
-def replay(path: Path, receiver_url: str, on_answer: Callable[[int], object] = lambda _: None) -> Counter[str]:
+def replay(path: Path, receiver_url: str, on_answer: Callable[[], object] = lambda: None) -> Counter[str]:
     """Send a file's requests; return how often each answer came: `accepted`, `duplicate`, else the HTTP status.
 
-    `on_answer` is called with each answer's HTTP status. A connection that fails raises aiohttp.ClientError.
+    `on_answer` is called at each answer. Raises ReceiverError when a connection fails.
     """
     try:
         return asyncio.run(_replay(path, receiver_url, on_answer))
     except ExceptionGroup as errors:
-        raise errors.exceptions[0] from None
+        error = errors.exceptions[0]
+    if isinstance(error, aiohttp.ClientError):
+        raise ReceiverError(f"{type(error).__name__}: {error}")
+    raise error
 
 
 def replay_with_progress(path: Path, receiver_url: str) -> Counter[str]:
     """Replay as above, with a progress bar on stderr."""
     with Progress(console=Console(stderr=True)) as progress:
         sending = progress.add_task(f"sending {path.name}", total=sum(1 for _ in requests(path)))
-        return replay(path, receiver_url, lambda _: progress.advance(sending))
+        return replay(path, receiver_url, lambda: progress.advance(sending))
 
 
-async def _replay(path: Path, receiver_url: str, on_answer: Callable[[int], object]) -> Counter[str]:
+async def _replay(path: Path, receiver_url: str, on_answer: Callable[[], object]) -> Counter[str]:
     answers: Counter[str] = Counter()
     waiting = requests(path)
 
     async def send_what_waits(session: aiohttp.ClientSession) -> None:
         for request in waiting:
-            status, answer = await _send(session, request)
-            answers[answer] += 1
-            on_answer(status)
+            answers[await _send(session, request)] += 1
+            on_answer()
 
     async with aiohttp.ClientSession(receiver_url, timeout=TIMEOUT) as session, asyncio.TaskGroup() as tasks:
         for _ in range(CONCURRENCY):
@@ -70,9 +76,9 @@ async def _replay(path: Path, receiver_url: str, on_answer: Callable[[int], obje
     return answers
 
 
-async def _send(session: aiohttp.ClientSession, request: dict[str, Any]) -> tuple[int, str]:
+async def _send(session: aiohttp.ClientSession, request: dict[str, Any]) -> str:
     body = request["body"].encode("utf-8", "surrogatepass")
     async with session.request(request["method"], request["path"], data=body, headers=request["headers"]) as response:
         if response.status != 202:  # noqa: PLR2004  accepted or duplicate
-            return response.status, str(response.status)
-        return response.status, str((await response.json())["status"])
+            return str(response.status)
+        return str((await response.json())["status"])

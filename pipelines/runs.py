@@ -10,9 +10,8 @@ import dagster as dg
 
 from pipelines.assets import ONLY_STALE, Lake, load_counts
 from pipelines.definitions import defs
-from pipelines.loading import LoadCounts, pending
+from pipelines.loading import LoadCounts
 from pipelines.partitions import HOURS, PARTITION, hour_key, range_tags
-from pipelines.snapshots import stale_dates
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the caller says what went wrong
 
@@ -26,37 +25,24 @@ def run_load(hour: datetime | None = None) -> LoadCounts:
 
     Raises RunError when a file can't be loaded because its hour is no partition, after the others were.
     """
-    pending_hours = [hour] if hour else _pending_hours()
-    hours = [each for each in pending_hours if HOURS.has_partition_key(hour_key(each))]
+    asked = {hour} if hour else Lake().pending_hours()
+    hours = {each for each in asked if HOURS.has_partition_key(hour_key(each))}
     counts = LoadCounts()
     for tags in range_tags(hours):
         counts += load_counts(next(_run("load", tags)))
-    if len(hours) < len(pending_hours):
-        outside = sorted(set(pending_hours) - set(hours))
+    if outside := sorted(asked - hours):
         raise RunError(f"not loaded: files of hours that aren't partitions: {', '.join(map(hour_key, outside))}")
     return counts
 
 
 def run_snapshots(day: date | None = None) -> Iterator[tuple[str, int]]:
     """Write one UTC date's snapshots, or the stale ones, today's among them; yield each file's address and its rows."""
-    for each in [day] if day else _stale_dates():
+    for each in [day] if day else Lake().stale_dates():
         for written in _run("snapshot", {PARTITION: each.isoformat()} | ({} if day else {ONLY_STALE: "true"})):
             yield (
                 str(written.metadata["dagster/uri"].value),
                 int(str(written.metadata["dagster/partition_row_count"].value)),
             )
-
-
-def _pending_hours() -> list[datetime]:
-    lake = Lake()
-    with lake.database() as conn:
-        return sorted({file.hour for file in pending(conn, lake.landing_zone())})
-
-
-def _stale_dates() -> list[date]:
-    lake = Lake()
-    with lake.database() as conn:
-        return stale_dates(conn, lake.snapshot_store())
 
 
 def _run(job: str, tags: Mapping[str, str]) -> Iterator[dg.AssetMaterialization]:

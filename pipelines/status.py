@@ -6,10 +6,9 @@ Belongs here: gathering. Not: showing it (cli).
 import json
 import os
 import urllib.request
-from collections import defaultdict
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TypedDict
 
 import obstore
 import psycopg
@@ -48,26 +47,22 @@ class Status(TypedDict):
 
 def collect(settings: LakeSettings) -> Status:
     """Gather the status; what can't be asked now is left out, and `errors` says why."""
-    status: Status = {
-        "processes": _processes(settings),
-        "counts": {},
-        "snapshots": {},
-        "changed_files": [],
-        "errors": [],
-    }
-    count = partial(_counts, alarm=status["changed_files"].append)
-    for part, ask in (("counts", count), ("snapshots", _snapshots)):
-        try:
-            status[part] = ask(settings)  # type: ignore[literal-required]  # the two keys above
-        except UNREACHABLE as error:
-            status["errors"].append(f"{part}: {str(error).strip().partition(chr(10))[0]}")
+    status = Status(processes=_processes(settings), counts={}, snapshots={}, changed_files=[], errors=[])
+    with _noting(status, "counts"):
+        status["counts"] = _counts(settings, status["changed_files"].append)
+    with _noting(status, "snapshots"):
+        store = SnapshotStore(settings)
+        status["snapshots"] = {table: store.newest(table) for table in SCHEMAS}
     return status
 
 
-def _snapshots(settings: LakeSettings) -> dict[str, str | None]:
-    """Return the newest date that each table has a snapshot of."""
-    store = SnapshotStore(settings)
-    return {table: store.newest(table) for table in SCHEMAS}
+@contextmanager
+def _noting(status: Status, part: str) -> Iterator[None]:
+    """Note why a part can't be asked now."""
+    try:
+        yield
+    except UNREACHABLE as error:
+        status["errors"].append(f"{part}: {str(error).strip().partition(chr(10))[0]}")
 
 
 def _processes(settings: LakeSettings) -> list[Process]:
@@ -75,44 +70,33 @@ def _processes(settings: LakeSettings) -> list[Process]:
     record = settings.wpp_lake_data_dir and settings.wpp_lake_data_dir / "processes.json"
     if record is None or not record.exists():
         return []
-    checks = _health_checks(settings)
     return [
-        {"name": known["name"], "pid": known["pid"], "healthy": _lives(known["pid"]) and checks[known["name"]]()}
-        for known in json.loads(record.read_text())["processes"]
+        {"name": each["name"], "pid": each["pid"], "healthy": _is_healthy(settings, each["name"], each["pid"])}
+        for each in json.loads(record.read_text())["processes"]
     ]
 
 
-def _health_checks(settings: LakeSettings) -> Mapping[str, Callable[[], bool]]:
-    """Return what each process has to answer; one that isn't named here is healthy while it lives."""
-    checks: dict[str, Callable[[], bool]] = defaultdict(lambda: lambda: True)
-    checks["receiver"] = partial(_answers, f"{settings.wpp_lake_receiver_url}/readyz")
-    checks["dagster-webserver"] = partial(_answers, f"{settings.wpp_lake_dagster_url}/server_info")
-    checks["postgres"] = lambda: _works(lambda: psycopg.connect(settings.conninfo, connect_timeout=2).close())
-    checks["s3"] = lambda: _works(lambda: next(LandingZone(settings).files(), None))
-    return checks
-
-
-def _lives(pid: int) -> bool:
+def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
+    """Tell whether a process lives and, if it is one that can be asked something, answers."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _answers(url: str) -> bool:
-    return _works(lambda: urllib.request.urlopen(url, timeout=2).close())  # noqa: S310  the stack's own http address
-
-
-def _works(action: Callable[[], object]) -> bool:
-    """Tell whether the action succeeds."""
-    try:
-        action()
+        with suppress(PermissionError):  # somebody else's lives too
+            os.kill(pid, 0)
+        match name:
+            case "receiver":
+                _get(f"{settings.wpp_lake_receiver_url}/readyz")
+            case "dagster-webserver":
+                _get(f"{settings.wpp_lake_dagster_url}/server_info")
+            case "postgres":
+                psycopg.connect(settings.conninfo, connect_timeout=2).close()
+            case "s3":
+                next(LandingZone(settings).files(), None)
     except UNREACHABLE:
         return False
     return True
+
+
+def _get(url: str) -> None:
+    urllib.request.urlopen(url, timeout=2).close()  # noqa: S310  the stack's own http address
 
 
 def _counts(settings: LakeSettings, alarm: Callable[[str], object]) -> dict[str, int]:
@@ -121,9 +105,8 @@ def _counts(settings: LakeSettings, alarm: Callable[[str], object]) -> dict[str,
     with psycopg.connect(settings.conninfo) as conn:
         # One moment for the counts and for what the ledger knows, so that each listed file counts once.
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        row: dict[str, Any] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
+        counts: dict[str, int] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
         waiting = list(pending(conn, zone, alarm=alarm))
-    waiting_lines = sum(len(split_lines(each.content)) for batch in zone.fetch(waiting) for each in batch)
-    files, lines = row.pop("files"), row.pop("lines")
-    landed = {"landed_files": files + len(waiting), "landed_events": int(lines) + waiting_lines}
-    return landed | {name: int(count) for name, count in row.items()}
+    counts["landed_files"] += len(waiting)
+    counts["landed_events"] += sum(len(split_lines(each.content)) for batch in zone.fetch(waiting) for each in batch)
+    return counts
