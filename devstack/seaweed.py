@@ -73,7 +73,7 @@ class Seaweed:
         identities = self.folder / "identities.json"
         identities.touch(mode=0o600)
         identities.write_text(json.dumps({"identities": [self._identity()]}))
-        shutil.copy(Path(__file__).with_name("filer.toml"), self.folder)
+        shutil.copyfile(Path(__file__).with_name("filer.toml"), self.folder / "filer.toml")
         with closing(sqlite3.connect(self.folder / "filer.db")) as names:
             names.execute("pragma journal_mode = wal")  # kept in the file; one sync a name instead of four
         self._distrust_indexes_after_reboot()

@@ -131,7 +131,7 @@ class Stack:
         for folder in ("logs", "dagster"):
             (self.plan.data_dir / folder).mkdir(mode=0o700, exist_ok=True)
         for file in ("dagster.yaml", "workspace.yaml"):
-            shutil.copy(Path(__file__).with_name(file), self.plan.data_dir / "dagster")
+            shutil.copyfile(Path(__file__).with_name(file), self.plan.data_dir / "dagster" / file)
 
     def log(self, name: str) -> Path:
         """Return where a process's output goes."""

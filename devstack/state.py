@@ -20,7 +20,7 @@ from devstack.waiting import free_ports, is_free
 _make_secret = partial(secrets.token_hex, 24)
 
 
-class State(BaseModel, frozen=True):
+class State(BaseModel, frozen=True, hide_input_in_errors=True):
     """The secrets and ports that were made for this data folder, and that nobody else knows."""
 
     postgres_password: str = Field(default_factory=_make_secret)
