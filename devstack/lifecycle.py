@@ -26,7 +26,6 @@ from pipelines.migrations import migrate
 
 Say = Callable[[str], None]
 Then = Callable[[Stack], Awaitable[int]]
-Check = Callable[[], object]
 
 
 async def until_stopped(_: Stack) -> int:
@@ -55,12 +54,9 @@ async def up(plan: Plan, say: Say, then: Then = until_stopped) -> int:
 
 async def _work(plan: Plan, supervisor: Supervisor, say: Say, then: Then) -> int:
     stack = _prepare(plan)
-    stopping = threading.Event()
-    try:
-        await _start(stack, supervisor, stopping)
-    finally:
-        stopping.set()  # for threads that still wait for an answer
-    say(_ready_line(plan))
+    await _start(stack, supervisor)
+    dagster = f"  dagster {plan.dagster_url}" if plan.dagster else ""
+    say(f"READY  receiver {plan.receiver_url}{dagster}  data {plan.data_dir}")
     return await then(stack)
 
 
@@ -77,17 +73,21 @@ def _prepare(plan: Plan) -> Stack:
     return stack
 
 
-async def _start(stack: Stack, supervisor: Supervisor, stopping: threading.Event) -> None:
+async def _start(stack: Stack, supervisor: Supervisor) -> None:
     """Start everything, in order, and return when each part has answered."""
 
-    async def answers(name: str, check: Check) -> None:
-        what = f"{name} (its log: {stack.plan.data_dir / 'logs' / name}.log)"
-        await asyncio.to_thread(wait_until, check, what, given_up=stopping)
+    async def answers(name: str, check: Callable[[], object]) -> None:
+        stopping = threading.Event()
+        try:
+            await asyncio.to_thread(wait_until, check, f"{name} (its log: {stack.log(name)})", given_up=stopping)
+        finally:
+            stopping.set()  # for the thread, which a stop doesn't end
 
     for server in stack.servers():
         await supervisor.start(server)
     await answers("postgres", stack.postgres.check)
-    await asyncio.to_thread(_prepare_databases, stack.postgres)
+    await asyncio.to_thread(stack.postgres.create_databases, [LAKE_DATABASE, DAGSTER_DATABASE])
+    await asyncio.to_thread(migrate, stack.postgres.url(LAKE_DATABASE))
     with closing(stack.seaweed.client()) as client:
         await answers("s3", partial(stack.seaweed.check, client))
     await asyncio.to_thread(stack.seaweed.sync_writes, LANDING_BUCKET)
@@ -98,11 +98,6 @@ async def _start(stack: Stack, supervisor: Supervisor, stopping: threading.Event
     if stack.plan.dagster:
         await answers("dagster-webserver", partial(_get, stack.plan.dagster_url, "/server_info"))
         await answers("dagster-daemon", partial(_heartbeat, stack.postgres, began))
-
-
-def _prepare_databases(postgres: Postgres) -> None:
-    postgres.create_databases([LAKE_DATABASE, DAGSTER_DATABASE])
-    migrate(postgres.url(LAKE_DATABASE))
 
 
 def _get(url: str, path: str) -> None:
@@ -116,8 +111,3 @@ def _heartbeat(postgres: Postgres, since: datetime) -> None:
         beats = "select 1 from daemon_heartbeats where timestamp >= %s"
         if connection.execute(beats, [since.replace(tzinfo=None)]).fetchone() is None:
             raise StackError("no heartbeat yet")
-
-
-def _ready_line(plan: Plan) -> str:
-    dagster = f"  dagster {plan.dagster_url}" if plan.dagster else ""
-    return f"READY  receiver {plan.receiver_url}{dagster}  data {plan.data_dir}"

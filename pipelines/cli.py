@@ -50,7 +50,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("WPP_LAKE_TRACEBACK") == "1":
             raise
-        ours = type(error).__module__.startswith("pipelines.")
+        ours = type(error).__module__.startswith(("pipelines.", "devstack."))
         first_line = str(error).strip().partition("\n")[0]
         _fail(str(error) if ours else f"{type(error).__name__}: {first_line}")
 
