@@ -92,13 +92,13 @@ def _as_listed(files: Sequence[LandingFile]) -> dict[str, list[Any]]:
     }
 
 
-def load(conn: Connection, zone: LandingZone, hours: Sequence[datetime], run_id: str) -> LoadCounts:
+def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id: str) -> LoadCounts:
     """Load what the ledger lacks of these UTC hours, batch by batch, and return what was done.
 
     `conn` is in autocommit mode. Any number of loads may run at once. A batch that fails leaves those before it loaded;
     the next load goes on from there.
     """
-    done, began = LoadCounts(), time.monotonic()
+    done, began, hours = LoadCounts(), time.monotonic(), sorted(set(hours))
     conn.execute(query("load/staging_tables"))
     left = sum(file.size for hour in hours for file in pending(conn, zone, hour))
     total = max(1, left)
@@ -138,7 +138,7 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
     """
     with alone(conn):
         conn.execute(query("load/empty"))
-        return load(conn, zone, sorted({file.hour for page in zone.files() for file in page}), run_id)
+        return load(conn, zone, {file.hour for page in zone.files() for file in page}, run_id)
 
 
 def progress(done: LoadCounts, left: float, seconds: float) -> str:

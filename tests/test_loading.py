@@ -8,7 +8,7 @@ import pytest
 from factories import RECEIVED, event, event_id, group, line, message, participant
 from lake import Lake
 
-from pipelines.loading import LoadCounts
+from pipelines.loading import LoadCounts, load
 
 BAD = b"not json\n"
 REFUSED = line(b'{"type":"x","payload":1e400000}', "refused")
@@ -29,6 +29,11 @@ def test_a_known_file_is_not_loaded_again(lake: Lake) -> None:
     lake.load()
     assert lake.load() == LoadCounts()
     assert lake.rows("select deliveries from whatsapp_events") == [(1,)]
+
+
+def test_an_hour_named_twice_is_loaded_once(lake: Lake) -> None:
+    lake.land(line(event()))
+    assert load(lake.connection, lake.zone, [RECEIVED, RECEIVED], "run") == LoadCounts(files=1, lines=1, loaded=1)
 
 
 def test_the_same_line_in_another_file_is_a_further_delivery(lake: Lake) -> None:
