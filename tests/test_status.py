@@ -1,0 +1,60 @@
+"""What the status says of the stack's processes: each is asked whatever it can be asked."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lake import Lake
+
+from pipelines.settings import LakeSettings
+from pipelines.status import collect
+
+
+@pytest.fixture
+def deaf() -> Iterator[str]:
+    """Listen where nobody ever answers: the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def ended() -> int:
+    """Return the id of a process that has ended."""
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+def healthy(settings: LakeSettings, folder: Path, **pids: int) -> dict[str, bool]:
+    """Return what the status says of recorded processes."""
+    recorded = [{"name": name.replace("_", "-"), "pid": pid} for name, pid in pids.items()]
+    (folder / "processes.json").write_text(json.dumps({"processes": recorded}))
+    status = collect(settings.model_copy(update={"wpp_lake_data_dir": folder}))
+    return {process["name"]: process["healthy"] for process in status["processes"]}
+
+
+def test_servers_that_answer_are_healthy(lake: Lake, tmp_path: Path) -> None:
+    found = healthy(lake.settings, tmp_path, postgres=os.getpid(), s3=os.getpid(), dagster_daemon=os.getpid())
+    assert found == {"postgres": True, "s3": True, "dagster-daemon": True}
+
+
+def test_a_process_that_has_ended_is_not_healthy(lake: Lake, tmp_path: Path, ended: int) -> None:
+    assert healthy(lake.settings, tmp_path, postgres=ended, dagster_daemon=ended) == {
+        "postgres": False,
+        "dagster-daemon": False,
+    }
+
+
+def test_a_process_that_lives_and_does_not_answer_is_not_healthy(lake: Lake, tmp_path: Path, deaf: str) -> None:
+    settings = lake.settings.model_copy(update={"wpp_lake_receiver_url": deaf, "wpp_lake_dagster_url": deaf})
+    found = healthy(settings, tmp_path, receiver=os.getpid(), dagster_webserver=os.getpid())
+    assert found == {"receiver": False, "dagster-webserver": False}
+
+
+def test_without_a_stack_there_are_no_processes(lake: Lake) -> None:
+    assert collect(lake.settings)["processes"] == []
