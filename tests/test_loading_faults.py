@@ -94,6 +94,7 @@ def test_postgres_is_killed_and_comes_back(
     with loader() as process:
         loads(process, 7)
         own_postgres.kill()
+        process.communicate()  # what it says meanwhile has to be read
     assert process.returncode == 1
     own_postgres.start()
     with connected(s3_client) as killed:
@@ -112,6 +113,7 @@ def test_the_store_goes_away_and_comes_back(
         with loader() as process:
             loads(process, 3)
             proxy.always(hangs_up)
+            process.communicate()
         assert process.returncode == 1
         interrupted = lake.rows("select count(*) from landing_files")[0][0]
         proxy.faults = repeat(passes)
