@@ -32,9 +32,14 @@ class State(BaseModel, frozen=True, hide_input_in_errors=True):
 
     @classmethod
     def load(cls, folder: Path, reserved: Collection[int]) -> Self:
-        """Return the folder's state, made now if there is none. If a port is taken or `reserved`, all are replaced."""
+        """Return the folder's state, made now if there is none. If a port is taken or `reserved`, all are replaced.
+
+        Raises StackError for a file that lacks something: a new password would not be that of the database.
+        """
         file = folder / "state.json"
         state = cls.model_validate_json(file.read_bytes()) if file.exists() else cls()
+        if file.exists() and (lacking := cls.model_fields.keys() - state.model_fields_set):
+            raise StackError(f"{file} lacks {', '.join(sorted(lacking))}")
         ports = (state.postgres_port, *state.s3_ports)
         if not all(port and is_free(port) and port not in reserved for port in ports):
             postgres, *s3 = free_ports(6, reserved)

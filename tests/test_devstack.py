@@ -392,6 +392,15 @@ def test_a_port_that_was_asked_for_is_never_made(tmp_path: Path) -> None:
     assert before.s3_ports[2] not in {after.postgres_port, *after.s3_ports}
 
 
+def test_a_state_that_lacks_something_is_not_made_up(tmp_path: Path) -> None:
+    """A state that lacks something is not made up."""
+    State.load(tmp_path, frozenset())
+    file = tmp_path / "state.json"
+    file.write_text(file.read_text().replace("postgres_password", "password"))
+    with pytest.raises(StackError, match="lacks postgres_password"):
+        State.load(tmp_path, frozenset())
+
+
 def test_only_the_owner_reads_the_state(tmp_path: Path) -> None:
     """Only the owner reads the state."""
     State.load(tmp_path, frozenset())
