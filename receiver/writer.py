@@ -3,8 +3,8 @@
 Belongs here: batching, the PUT, its retries and its deadline, whether the store takes any. Not: what a line holds
 (landing), who sent it (app).
 
-While a file is being put, arriving lines gather; when it is stored, the next file takes all of them. So a lone event
-waits for nothing, and under load the files grow by themselves. A file that takes long isn't waited for: another one
+While a file is being put, arriving lines gather; when it is stored, the next file takes them. So a lone event waits for
+nothing, and under load the files grow by themselves. A file that takes long isn't waited for: another one
 starts beside it.
 """
 
@@ -30,7 +30,7 @@ from receiver.telemetry import Metrics
 PROBE_KEY = ".readyz"
 READY_SECONDS = 5.0
 NOT_READY_SECONDS = 0.5
-FEW_LINES = 32  # a file takes so many, if they are there, and half of what waits beyond
+FEW_LINES = 32  # a file takes so many, if they are there, or half of what waits where that is more
 SLOW_SECONDS = 0.1  # a file that takes longer lets the next one start
 ATTEMPT_SECONDS = 2.0
 ATTEMPT_BYTES_PER_SECOND = 8 * 1024 * 1024  # a file of this size gets a second more

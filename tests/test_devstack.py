@@ -233,18 +233,18 @@ def recorded_pids(record: Path) -> dict[str, int]:
     return {entry["name"]: entry["pid"] for entry in json.loads(record.read_text())["processes"]}
 
 
-SLEEP = "import time; time.sleep(600)"
-STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(600)"
+SLEEP = "import signal; signal.pause()"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); signal.pause()"
 PARENT = f"import subprocess, sys; subprocess.run([sys.executable, '-c', '{SLEEP}'])"
 LAST_WORDS = """
-import pathlib, signal, sys, time
+import pathlib, signal, sys
 def leave(*_):
     with pathlib.Path("order").open("a") as order:
         order.write("{0}\\n")
     sys.exit()
 signal.signal(signal.SIGTERM, leave)
 print(1, flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 
