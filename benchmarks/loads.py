@@ -88,7 +88,7 @@ def fetch(*hours: str) -> Iterator[Work]:
     """Only get the files, with the loader's client and its concurrency, and throw them away."""
     zone = Lake().landing_zone()
     files = _files(zone, hours)
-    yield lambda: sum(map(len, zone.fetch(files)))
+    yield lambda: sum(1 for _ in zone.fetch(files))
 
 
 GROUP = b"""
@@ -116,7 +116,7 @@ def three_statements(*hours: str) -> Iterator[Work]:
     files = _files(zone, hours)
 
     def work() -> int:
-        return sum(_insert_file(conn, fetched) for batch in zone.fetch(files) for fetched in batch)
+        return sum(_insert_file(conn, fetched) for fetched in zone.fetch(files))
 
     with lake.database() as conn:
         yield work
@@ -137,7 +137,7 @@ def _insert_event(cursor: psycopg.Cursor[Any], row: Row, key: str, line: int) ->
     group_id = _id(cursor.execute(GROUP, (shown.group_jid, *seen))) if shown.group_jid else None
     participant_id = _id(cursor.execute(PARTICIPANT, (author, shown.push_name, *seen))) if author else None
     whose = (row.event_id, row.type, group_id, participant_id, author, shown.occurred_at)
-    cursor.execute(EVENT, (*whose, *seen, row.payload.decode(), row.sanitized, key, line))
+    cursor.execute(EVENT, (*whose, *seen, bytes(row.payload).decode(), row.sanitized, key, line))
 
 
 def _id(cursor: psycopg.Cursor[Any]) -> object:
@@ -160,11 +160,10 @@ def dlt(*hours: str) -> Iterator[Work]:
     read = Counter[str]()
 
     def lines() -> Iterator[list[Any]]:
-        for batch in zone.fetch(files):
-            for fetched in batch:
-                page = [orjson.loads(line) for line in split_lines(storable(fetched.content))]
-                read["lines"] += len(page)
-                yield page
+        for fetched in zone.fetch(files):
+            page = [orjson.loads(line) for line in split_lines(storable(fetched.content))]
+            read["lines"] += len(page)
+            yield page
 
     resource = product.resource(
         lines,
@@ -249,14 +248,14 @@ def _timed(clock: Clock) -> tuple[type[psycopg.Connection[Any]], type[LandingZon
             clock.switch(before)
 
     class Zone(LandingZone):
-        def fetch(self, files: Iterable[LandingFile]) -> Iterator[list[FetchedFile]]:
-            batches = super().fetch(files)
+        def fetch(self, files: Iterable[LandingFile]) -> Iterator[FetchedFile]:
+            fetching = super().fetch(files)
             while True:
                 with clock.stage("fetch"):
-                    batch = next(batches, None)
-                if batch is None:
+                    fetched = next(fetching, None)
+                if fetched is None:
                     return
-                yield batch
+                yield fetched
 
     return Connection, Zone
 

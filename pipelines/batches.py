@@ -4,7 +4,7 @@ Belongs here: what is known of a batch before Postgres has seen it. Not: what a 
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -16,6 +16,8 @@ from pipelines.observations import Observations
 
 WHOLE_FILE = 0  # the line number of a file that was put aside as a whole
 HEAD_BYTES = 65_536  # what is kept of such a file: the landing zone has it all
+BATCH_BYTES, BATCH_FILES = 32 << 20, 2048
+GROWTH = 4  # so that work begins soon the first batch is 2**4 times smaller, and each may be twice the one before
 
 
 class LandedRow(msgspec.Struct, frozen=True, eq=False, gc=False):
@@ -112,3 +114,17 @@ class Batch:
     def _put_aside(self, key: str, number: int, reason: str, detail: str, raw: bytes) -> None:
         fault = {"landing_key": key, "line_number": number, "reason": reason, "detail": detail, "raw": raw}
         self.unloadable.append(fault)
+
+
+def in_batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
+    """Divide files into those of one batch each: the longer, the less often the same people are stored."""
+    batch: list[LandingFile] = []
+    size, smaller = 0, GROWTH
+    for file in files:
+        if batch and (size + file.size > BATCH_BYTES >> smaller or len(batch) >= BATCH_FILES >> smaller):
+            yield batch
+            batch, size, smaller = [], 0, max(0, smaller - 1)
+        batch.append(file)
+        size += file.size
+    if batch:
+        yield batch

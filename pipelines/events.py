@@ -80,7 +80,7 @@ def _new_rows(lines: Sequence[LandedRow], people: Ids, groups: Ids) -> Iterator[
         )  # fmt: skip
         yield b"".join((
             fixed, text(each.landing_key), text(line.type), groups[shown.group_jid], people[author], text(author),
-            timestamptz(shown.occurred_at), jsonb(line.payload),
+            timestamptz(shown.occurred_at), jsonb(bytes(line.payload)),
         ))  # fmt: skip
 
 
@@ -90,7 +90,7 @@ def _staged_rows(lines: Sequence[LandedRow]) -> Iterator[bytes]:
         line, shown = each.row, each.row.shown
         yield row(
             uuid(line.event_id), text(line.type), text(shown.group_jid), text(_author(each)),
-            timestamptz(shown.occurred_at), timestamptz(line.received_at), jsonb(line.payload),
+            timestamptz(shown.occurred_at), timestamptz(line.received_at), jsonb(bytes(line.payload)),
             field(bytes((line.sanitized,))), field(line.body_sha256), field(bytes((shown.undecrypted,))),
             text(each.landing_key), field(each.line_number.to_bytes(4)),
         )  # fmt: skip

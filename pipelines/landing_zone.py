@@ -7,7 +7,7 @@ Listing and fetching go through obstore, which is several times quicker at both 
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
     from obstore import GetResult
     from obstore.store import S3Config
 
-BATCH_BYTES = 16 << 20
-FIRST_BATCH_BYTES = 1 << 21  # so that work begins soon; each batch may be twice as long as the one before
-BATCH_FILES = 500
 FETCHERS = 8
+AHEAD_FILES, AHEAD_BYTES = 64, 16 << 20
 
 _KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/]+\.jsonl", re.ASCII)
 
@@ -84,15 +82,20 @@ class LandingZone:
                 if (hour := _hour(meta["path"]))
             ]
 
-    def fetch(self, files: Iterable[LandingFile]) -> Iterator[list[FetchedFile]]:
-        """Yield the files with their bytes, in batches of bounded size, one batch fetched ahead."""
+    def fetch(self, files: Iterable[LandingFile]) -> Iterator[FetchedFile]:
+        """Yield the files with their bytes, some of them fetched ahead."""
         with ThreadPoolExecutor(FETCHERS) as pool:
-            ahead: deque[Iterator[FetchedFile]] = deque()
-            for batch in _batches(files):
-                ahead.append(pool.map(self._read, batch))
-                if len(ahead) > 1:
-                    yield list(ahead.popleft())
-            yield from map(list, ahead)
+            ahead: deque[tuple[LandingFile, Future[FetchedFile]]] = deque()
+            size = 0
+            for file in files:
+                ahead.append((file, pool.submit(self._read, file)))
+                size += file.size
+                while len(ahead) > AHEAD_FILES or size > AHEAD_BYTES:
+                    first, fetching = ahead.popleft()
+                    size -= first.size
+                    yield fetching.result()
+            while ahead:
+                yield ahead.popleft()[1].result()
 
     def _read(self, file: LandingFile) -> FetchedFile:
         try:
@@ -110,19 +113,6 @@ class LandingZone:
     def _get(self, key: str) -> "tuple[GetResult, bytes]":
         found = obstore.get(self._store, key)
         return found, bytes(found.bytes())
-
-
-def _batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
-    batch: list[LandingFile] = []
-    size, most = 0, FIRST_BATCH_BYTES
-    for file in files:
-        if batch and (size + file.size > most or len(batch) == BATCH_FILES):
-            yield batch
-            batch, size, most = [], 0, min(2 * most, BATCH_BYTES)
-        batch.append(file)
-        size += file.size
-    if batch:
-        yield batch
 
 
 def _hour(key: str) -> datetime | None:

@@ -6,6 +6,7 @@ Belongs here: what a line must be. Not: what its body shows (extraction), nor wh
 import hashlib
 import json
 import re
+import sys
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -38,15 +39,16 @@ class UnloadableError(Exception):
 
 
 class Row(msgspec.Struct, frozen=True, gc=False):
-    """One loadable line. `payload` is JSON text; `sanitized` tells that the body held NUL or lone surrogates.
+    """One loadable line. `payload` is JSON text, as a rule no copy but a part of the line.
 
-    `doubtful` tells that Postgres may refuse the payload, and has to be asked before anything of the line is stored.
+    `sanitized` tells that the body held NUL or lone surrogates; `doubtful`, that Postgres may refuse the payload and
+    has to be asked before anything of the line is stored.
     """
 
     event_id: str  # in lower case
     type: str
     received_at: datetime
-    payload: bytes
+    payload: msgspec.Raw
     sanitized: bool
     body_sha256: bytes
     shown: Extracted
@@ -62,7 +64,11 @@ class _Envelope(msgspec.Struct):
     payload: msgspec.Raw
 
 
-_envelope_decoder = msgspec.json.Decoder(_Envelope)
+class _Line(msgspec.Struct):
+    body: _Envelope
+
+
+_decoder = msgspec.json.Decoder(_Line)
 
 
 def read_file(content: bytes, fault: str | None) -> list[bytes]:
@@ -109,9 +115,9 @@ def read_line(line: bytes) -> Row:
         raise UnloadableError("bad_envelope", f"type is not a string of 1 to {MAX_TYPE} characters")
     return Row(
         event_id=_event_id(event.event_id),
-        type=kind,
+        type=sys.intern(kind),
         received_at=event.received_at,
-        payload=_payload(text),
+        payload=_payload(storable(line)),
         sanitized=text is not landed,
         body_sha256=hashlib.sha256(signed).digest(),
         shown=extract(body),
@@ -163,10 +169,10 @@ def _refuse(_constant: str) -> NoReturn:
     raise ValueError
 
 
-def _payload(text: bytes) -> bytes:
+def _payload(line: bytes) -> msgspec.Raw:
     """Return the payload's JSON text as it was sent, so that no digit of a number is lost on the way."""
     try:
-        return bytes(_envelope_decoder.decode(text).payload)
+        return _decoder.decode(line).body.payload
     except msgspec.ValidationError:
         raise UnloadableError("bad_envelope", "payload is missing") from None
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from typing import Any, Self
 
 import psycopg
@@ -22,9 +23,9 @@ from psycopg import errors
 from psycopg.pq import TransactionStatus
 
 from pipelines import binary_copy
-from pipelines.batches import Batch, LandedRow
+from pipelines.batches import Batch, LandedRow, in_batches
 from pipelines.events import OvertakenError, store_events
-from pipelines.landing_zone import FetchedFile, LandingFile, LandingZone
+from pipelines.landing_zone import LandingFile, LandingZone
 from pipelines.queries import Connection, query, run_steps
 
 # What Postgres answers when it can't store a value (classes 22, 54 and XX), as against when it can't work.
@@ -33,6 +34,7 @@ REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooC
 RACES = (errors.UniqueViolation, errors.DeadlockDetected, OvertakenError)
 SWITCH_SECONDS = 0.0005
 GC_THRESHOLD = 50_000
+LISTED_FILES = 100_000  # so many are listed at once, some 35 MB of memory
 
 COUNTED = ("lines", "loaded", "duplicates", "quarantined")
 
@@ -98,16 +100,18 @@ def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id:
     `conn` is in autocommit mode. Any number of loads may run at once. A batch that fails leaves those before it loaded;
     the next load goes on from there.
     """
-    done, began, hours = LoadCounts(), time.monotonic(), sorted(set(hours))
-    conn.execute(query("load/staging_tables"))
-    left = sum(file.size for hour in hours for file in pending(conn, zone, hour))
-    total = max(1, left)
-    files = (file for hour in hours for file in pending(conn, zone, hour))
+    done, loaded, began = LoadCounts(), 0, time.monotonic()
+    waiting = (file for hour in sorted(set(hours)) for file in pending(conn, zone, hour))
     with _at_speed():
-        for batch in _read_ahead(zone.fetch(files)):
-            done += load_batch(conn, batch, run_id)
-            left -= sum(file.size for file in batch.files)
-            _log.info("%s", progress(done, left / total, time.monotonic() - began))
+        while files := list(islice(waiting, LISTED_FILES)):
+            conn.execute(query("load/staging_tables"))
+            left = sum(file.size for file in files)
+            for batch in _read_ahead(zone, files):
+                done += load_batch(conn, batch, run_id)
+                size = sum(file.size for file in batch.files)
+                loaded, left = loaded + size, left - size
+                del batch  # while the next one is read to its end
+                _log.info("%s", progress(done, loaded, left, time.monotonic() - began))
     return done
 
 
@@ -141,21 +145,22 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
         return load(conn, zone, {file.hour for page in zone.files() for file in page}, run_id)
 
 
-def progress(done: LoadCounts, left: float, seconds: float) -> str:
-    """Say how far a load is: `left` is the share of the bytes that are still to load, after so many seconds."""
-    remaining = max(0.0, seconds / max(1 - left, 1e-9) - seconds)
-    return f"{done}; {done.lines / seconds:,.0f} lines/s, {max(0.0, left):.0%} left, about {remaining:,.0f} s"
+def progress(done: LoadCounts, loaded: int, left: int, seconds: float) -> str:
+    """Say how far a load is that took so many seconds for the bytes loaded, and has others left of those listed."""
+    share, remaining = left / max(1, loaded + left), seconds * left / max(1, loaded)
+    return f"{done}; {done.lines / seconds:,.0f} lines/s, {share:.0%} left, about {remaining:,.0f} s"
 
 
-def _read_ahead(batches: Iterable[Sequence[FetchedFile]]) -> Iterator[Batch]:
-    """Yield batches as read lines, the next one being read while Postgres has the one before."""
+def _read_ahead(zone: LandingZone, files: Iterable[LandingFile]) -> Iterator[Batch]:
+    """Yield files in batches of read lines, the next one being read while Postgres has the one before."""
     with ThreadPoolExecutor(1) as reader:
         reading: deque[Future[Batch]] = deque()
-        for fetched in batches:
-            reading.append(reader.submit(Batch.read, fetched))
+        for batch in in_batches(files):
+            reading.append(reader.submit(Batch.read, zone.fetch(batch)))
             if len(reading) > 1:
                 yield reading.popleft().result()
-        yield from (each.result() for each in reading)
+        while reading:
+            yield reading.popleft().result()
 
 
 def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
@@ -259,7 +264,7 @@ def _enter(conn: Connection, batch: Batch, run_id: str, new: Sequence[LandedRow]
 
 def _ask(conn: Connection, lines: Sequence[LandedRow]) -> dict[LandedRow, str]:
     """Ask for all payloads at once which of them jsonb refuses, and why."""
-    payloads = {"payloads": [each.row.payload.decode() for each in lines]}
+    payloads = {"payloads": [bytes(each.row.payload).decode() for each in lines]}
     return {lines[place - 1]: fault for place, fault in conn.execute(query("load/refused_payloads"), payloads)}
 
 

@@ -47,7 +47,7 @@ class Seen:
 
     def describe(self, line: Row) -> None:
         """Take in that this line holds a group's full metadata."""
-        describing = Describing(line.observed_at, line.event_id, line.body_sha256, line.payload)
+        describing = Describing(line.observed_at, line.event_id, line.body_sha256, bytes(line.payload))
         self.describing = max(self.describing or describing, describing)
 
 

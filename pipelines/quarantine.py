@@ -11,8 +11,7 @@ from uuid import UUID
 
 from psycopg.rows import dict_row
 
-from pipelines.batches import WHOLE_FILE, Batch, LandedRow
-from pipelines.landing_zone import BATCH_BYTES
+from pipelines.batches import BATCH_BYTES, WHOLE_FILE, Batch, LandedRow
 from pipelines.loading import LoadCounts, alone, store
 from pipelines.queries import Connection, query
 

@@ -108,5 +108,5 @@ def _counts(settings: LakeSettings, alarm: Callable[[str], object]) -> dict[str,
         counts: dict[str, int] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
         waiting = list(pending(conn, zone, alarm=alarm))
     counts["landed_files"] += len(waiting)
-    counts["landed_events"] += sum(len(split_lines(each.content)) for batch in zone.fetch(waiting) for each in batch)
+    counts["landed_events"] += sum(len(split_lines(each.content)) for each in zone.fetch(waiting))
     return counts

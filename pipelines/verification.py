@@ -41,7 +41,7 @@ def verify(zone: LandingZone, secrets: Sequence[bytes], hour: datetime | None = 
     lines = 0
     failures: list[Failure] = []
     files = (file for page in zone.files(hour) for file in page)
-    for fetched in (each for batch in zone.fetch(files) for each in batch):
+    for fetched in zone.fetch(files):
         lines += len(split_lines(fetched.content))
         failures += _failures(fetched, secrets)
     return lines, failures

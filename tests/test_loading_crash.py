@@ -24,10 +24,10 @@ LEDGER = "select key, lines, loaded, duplicates, quarantined from landing_files 
 LOADER = """
 import logging, sys, psycopg
 from datetime import datetime
-from pipelines import landing_zone
+from pipelines import batches, landing_zone
 from pipelines.loading import load
 from pipelines.settings import LakeSettings
-landing_zone.BATCH_FILES = 1
+batches.BATCH_FILES = 1
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 settings = LakeSettings.from_environment()
 with psycopg.connect(settings.conninfo, autocommit=True) as conn:
@@ -39,10 +39,10 @@ with psycopg.connect(settings.conninfo, autocommit=True) as conn:
 LOADERS = """
 import os, sys, psycopg
 from datetime import datetime
-from pipelines import landing_zone
+from pipelines import batches, landing_zone
 from pipelines.loading import load
 from pipelines.settings import LakeSettings
-landing_zone.BATCH_FILES = 1
+batches.BATCH_FILES = 1
 settings = LakeSettings.from_environment()
 for port in sys.stdin:
     pid = os.fork()

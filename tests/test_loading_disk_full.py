@@ -16,7 +16,7 @@ from test_loading_faults import connected, outcome
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports, wait_until
-from pipelines import landing_zone
+from pipelines import batches
 from pipelines.migrations import migrate
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def test_a_full_disk_fails_the_load_and_the_next_one_completes_it(
     land(lake, sample)
     lake.load()
     expected = outcome(lake)
-    monkeypatch.setattr(landing_zone, "BATCH_FILES", 1)
+    monkeypatch.setattr(batches, "BATCH_FILES", 1)
     monkeypatch.setenv("DATABASE_URL", small_database)
     with connected(s3_client) as small:
         fill(small, 300)

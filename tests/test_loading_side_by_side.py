@@ -9,7 +9,7 @@ from factories import RECEIVED, line
 from lake import Lake
 from standstill import in_sessions, loads
 
-from pipelines import landing_zone
+from pipelines import batches
 from pipelines.loading import rebuild
 from pipelines.queries import query
 
@@ -22,7 +22,7 @@ LOADED = "select sum(loaded)::int, sum(duplicates)::int from landing_files"
 @pytest.fixture
 def landed(lake: Lake, sample: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Lake:
     """Return a lake with the sample in 30 files of three hours, each line once more in another hour; small batches."""
-    monkeypatch.setattr(landing_zone, "BATCH_FILES", 2)
+    monkeypatch.setattr(batches, "BATCH_FILES", 2)
     lines = [
         line(request["body"].encode(), request["headers"]["X-Event-Id"], RECEIVED + timedelta(seconds=request["n"]))
         for request in sample

@@ -67,10 +67,10 @@ def test_a_load_beside_a_rebuild_loses_and_repeats_nothing(lake: Lake, sample: l
 
 REBUILD = """
 import logging, sys, psycopg
-from pipelines import landing_zone
+from pipelines import batches, landing_zone
 from pipelines.loading import rebuild
 from pipelines.settings import LakeSettings
-landing_zone.BATCH_FILES = 1
+batches.BATCH_FILES = 1
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
 settings = LakeSettings.from_environment()
 with psycopg.connect(settings.conninfo, autocommit=True) as conn:

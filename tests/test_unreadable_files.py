@@ -77,9 +77,9 @@ def test_a_file_that_the_store_refuses_is_put_aside_and_a_store_that_is_down_is_
         with pytest.raises(obstore.exceptions.PermissionDeniedError):
             list(zone.fetch([file]))
         proxy.first(answers(403))
-        assert [each.fault for [each] in zone.fetch([file])] == [None]
+        assert [each.fault for each in zone.fetch([file])] == [None]
         proxy.first(answers(403), passes, answers(403))
-        [[fetched]] = zone.fetch([file])
+        [fetched] = zone.fetch([file])
     batch = Batch.read([fetched])
     assert [(fault["reason"], fault["line_number"], fault["raw"]) for fault in batch.unloadable] == [
         ("unreadable_file", 0, b"")
