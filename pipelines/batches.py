@@ -1,6 +1,7 @@
 """A batch of landing files, read: lines that can be loaded, lines that can't and why, and what they show.
 
-Belongs here: what is known of a batch before Postgres has seen it. Not: what a line is (lines), changing the tables.
+Belongs here: which files make one, and what is known of it before Postgres has seen it. Not: what a line is (lines),
+changing the tables.
 """
 
 from collections import Counter

@@ -83,7 +83,7 @@ class LandingZone:
             ]
 
     def fetch(self, files: Iterable[LandingFile]) -> Iterator[FetchedFile]:
-        """Yield the files with their bytes, some of them fetched ahead."""
+        """Yield the files with their bytes, in their order, some of them fetched ahead: bounded in number and bytes."""
         with ThreadPoolExecutor(FETCHERS) as pool:
             ahead: deque[tuple[LandingFile, Future[FetchedFile]]] = deque()
             size = 0
