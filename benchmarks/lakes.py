@@ -96,17 +96,19 @@ class Lakes:
             conn.execute("checkpoint")  # so that no round writes what the last one left
         before = self._server_seconds()
         said = self._done("benchmarks.writes", way, *words, database=day.name)
+        seconds = said["ended"] - said["began"]
         cpu = {name: after - before[name] for name, after in self._server_seconds().items()}
         if said["done"] != day.rows:
             raise InvalidRunError(f"{way} wrote {said['done']} rows, not {day.rows}")
-        say(f"  {way}: {day.rows} rows in {said['seconds']:.2f} s")
-        cpu = {name: took / said["seconds"] for name, took in {"own": said["cpu_seconds"], **cpu}.items()}
-        return Round(day.rows, said["seconds"], said["peak_mb"], cpu, size())
+        say(f"  {way}: {day.rows} rows in {seconds:.2f} s")
+        cpu = {name: took / seconds for name, took in {"own": said["cpu_seconds"], **cpu}.items()}
+        return Round(day.rows, seconds, said["peak_mb"], cpu, size())
 
     def _done(self, *words: str, database: str) -> dict[str, float]:
         env = {**self.env, "DATABASE_URL": self.postgres.url(database)}
         with rounds.child(self.folder, env, *words) as process:
-            return rounds.take(process)
+            rounds.wait_until_ready([process])
+            return rounds.take([process])[0][-1]
         raise AssertionError  # a process that ends too early raises its own
 
     def _server_seconds(self) -> dict[str, float]:

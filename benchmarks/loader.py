@@ -16,17 +16,16 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # as in receiver.py: before this folder
 
 import psycopg
 from psycopg import sql
 
-from benchmarks import figures
+from benchmarks import figures, rounds
 from benchmarks.landings import Landing
 from benchmarks.loads import dump
 from benchmarks.running import ROOT, InvalidRunError, Process, database_server, say, settings_env, store
@@ -118,13 +117,9 @@ class Bench:
                 stack.enter_context(self._process("benchmarks.loads", way, *share, database=database))
                 for share in shares
             ]
-            if not all(_pipe(process.stdout).readline() for process in running):
-                raise BrokenPipeError
+            rounds.wait_until_ready(running)
             before = self._server_seconds()
-            for process in running:
-                _pipe(process.stdin).write("\n")
-                _pipe(process.stdin).flush()
-            answers = [[json.loads(line) for line in _pipe(process.stdout)] for process in running]
+            answers = rounds.take(running)
             after = self._server_seconds()
         results = [answer[-1] for answer in answers]
         if sum(result["done"] for result in results) != (files or events):
@@ -139,35 +134,8 @@ class Bench:
     def _server_seconds(self) -> dict[str, float]:
         return {name: process.family_cpu_seconds() for name, process in self.servers.items()}
 
-    @contextmanager
-    def _process(self, *words: str, database: str = "") -> Iterator[subprocess.Popen[str]]:
-        """Run one of the benchmark's modules in a folder of its own. Raises InvalidRunError unless it ends well."""
-        log = self.folder / "processes.log"
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder, log.open("ab") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *words],
-                cwd=folder,
-                env={**self.env, "DATABASE_URL": database},
-                text=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-            )
-            with process:
-                try:
-                    yield process
-                except BrokenPipeError:
-                    pass  # it ended before its time
-                except BaseException:
-                    process.kill()
-                    raise
-            if process.returncode:
-                raise InvalidRunError(f"{' '.join(words[:2])} failed: {log.read_text()[-2000:]}")
-
-
-def _pipe(stream: IO[str] | None) -> IO[str]:
-    assert stream is not None  # noqa: S101  (asked for)
-    return stream
+    def _process(self, *words: str, database: str = "") -> AbstractContextManager[subprocess.Popen[str]]:
+        return rounds.child(self.folder, {**self.env, "DATABASE_URL": database}, *words)
 
 
 def copy(bench: Bench) -> dict[str, Round]:

@@ -1,13 +1,10 @@
 """What is measured of loading, each in a process of its own: `python -m benchmarks.loads WAY WORD...`.
 
-Belongs here: this loader, its stages, and what it is compared with. Not: which is measured when (loader.py). A process
-prints a line once everything is imported and connected, works when it reads one, and prints what it did as JSON.
+Belongs here: this loader, its stages, and what it is compared with. Not: which is measured when (loader.py).
 """
 
 import importlib
 import json
-import os
-import sys
 import threading
 import time
 from collections import Counter
@@ -23,6 +20,7 @@ import orjson
 import psycopg
 
 import pipelines.batches
+from benchmarks import rounds
 from pipelines.assets import Lake
 from pipelines.landed import split_lines, storable
 from pipelines.landing_zone import FetchedFile, LandingFile, LandingZone
@@ -294,31 +292,8 @@ def _files(zone: LandingZone, hours: Sequence[str]) -> list[LandingFile]:
     return [file for hour in _times(hours) for page in zone.files(hour) for file in page]
 
 
-def _cpu_seconds() -> float:
-    """Return the CPU time of this process and of those it started and waited for."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
-
-
-def _peak_mb() -> float:
-    """Return the most memory that this process had at once; getrusage would tell of what it was forked from, too."""
-    [kilobytes] = [line.split()[1] for line in Path("/proc/self/status").read_text().split("\n") if "VmHWM" in line]
-    return int(kilobytes) / 1000
-
-
 WAYS = {way.__name__: way for way in (copy, loader, fetch, three_statements, dlt, stages)}
 
 
-def main() -> None:
-    """Prepare, say so, wait, work, and say what it took; times are those of the machine's monotonic clock."""
-    with WAYS[sys.argv[1]](*sys.argv[2:]) as work:
-        print("ready", flush=True)
-        sys.stdin.readline()
-        cpu, began = _cpu_seconds(), time.monotonic()
-        done = work()
-        ended, cpu = time.monotonic(), _cpu_seconds() - cpu
-    print(json.dumps({"done": done, "began": began, "ended": ended, "cpu_seconds": cpu, "peak_mb": _peak_mb()}))
-
-
 if __name__ == "__main__":
-    main()
+    rounds.work(WAYS)

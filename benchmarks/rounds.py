@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -28,12 +28,13 @@ def work(ways: Mapping[str, Way]) -> None:
         cpu, began = _cpu_seconds(), time.monotonic()
         done = working()
         ended, cpu = time.monotonic(), _cpu_seconds() - cpu
-    print(json.dumps({"done": done, "seconds": ended - began, "cpu_seconds": cpu, "peak_mb": _peak_mb()}))
+    print(json.dumps({"done": done, "began": began, "ended": ended, "cpu_seconds": cpu, "peak_mb": _peak_mb()}))
 
 
 def _cpu_seconds() -> float:
+    """Return the CPU time of this process and of those it started and waited for."""
     times = os.times()
-    return times.user + times.system
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _peak_mb() -> float:
@@ -42,19 +43,24 @@ def _peak_mb() -> float:
     return int(kilobytes) / 1000
 
 
-def take(process: subprocess.Popen[str]) -> dict[str, Any]:
-    """Let a process work once it is ready; return what it said. Raises BrokenPipeError when it ended before."""
-    _line(process)
-    _pipe(process.stdin).write("\n")
-    _pipe(process.stdin).flush()
-    return dict(json.loads(_line(process)))
-
-
-def _line(process: subprocess.Popen[str]) -> str:
-    line = _pipe(process.stdout).readline()
-    if not line:
+def wait_until_ready(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """Return when each has prepared. Raises BrokenPipeError when one ended instead."""
+    if not all(_pipe(process.stdout).readline() for process in processes):
         raise BrokenPipeError
-    return line
+
+
+def take(processes: Sequence[subprocess.Popen[str]]) -> list[list[dict[str, Any]]]:
+    """Let ready processes work, all at once; return what each said, its result last.
+
+    Raises BrokenPipeError when one ended without a word.
+    """
+    for process in processes:
+        _pipe(process.stdin).write("\n")
+        _pipe(process.stdin).flush()
+    said = [[dict(json.loads(line)) for line in _pipe(process.stdout)] for process in processes]
+    if not all(said):
+        raise BrokenPipeError
+    return said
 
 
 @contextmanager
