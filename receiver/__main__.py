@@ -11,16 +11,19 @@ import resource
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 import uvloop
 from aiohttp import web
+from obstore.exceptions import BaseError
+from obstore.store import S3Store
 from pydantic import ValidationError
 
 from receiver.app import Answer, Edge
 from receiver.settings import ReceiverSettings, complaints
 from receiver.telemetry import configure_logging
-from receiver.writer import open_store
+from receiver.writer import Unavailable, first_line, open_store
 
 KEEPALIVE_SECONDS = 7  # runs from the start of a connection too: aiohttp's only limit on slow headers
 LINGERING_SECONDS = 1
@@ -58,12 +61,14 @@ class _Server(web.Server):
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
-async def serve(settings: ReceiverSettings) -> None:
+async def serve(settings: ReceiverSettings, store: S3Store) -> None:
     """Run until SIGTERM or SIGINT, then answer what has been received. Raises OSError when the port is taken."""
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    edge = Edge(settings, open_store(settings))
+    edge = Edge(settings, store)
+    with suppress(Unavailable):  # the client makes its threads when it is first used: not while files are short
+        await edge.readiness.check()
     server = _Server(
         edge.respond,
         access_log=None,
@@ -95,14 +100,18 @@ def main() -> None:
         del os.environ[name]  # the store's client reads them itself, and would take empty for a value
     try:
         settings = ReceiverSettings()
+        store = open_store(settings)
     except ValidationError as error:
         sys.exit(f"receiver: bad settings: {complaints(error)}")
+    except BaseError as error:
+        sys.exit(f"receiver: bad settings of the store: {first_line(error)}")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file, and the usual limit 1,024
     try:
-        uvloop.run(serve(settings))
-    except OSError as error:
-        sys.exit(f"receiver: cannot listen on {settings.receiver_host}:{settings.receiver_port}: {error.strerror}")
+        uvloop.run(serve(settings, store))
+    except (OSError, UnicodeError) as error:  # a host name that can't be one is an error of its encoding
+        why = getattr(error, "strerror", None) or "not the name of a host"
+        sys.exit(f"receiver: cannot listen on {settings.receiver_host}:{settings.receiver_port}: {why}")
     # The store's client has threads of its own; one that lets go of its last Python object while the interpreter is
     # being finalized aborts the process (SIGABRT), after everything is durable and answered: so it isn't finalized.
     logging.shutdown()

@@ -79,7 +79,7 @@ class Edge:
         self._dedupe = Dedupe(settings.receiver_dedupe_seconds, settings.receiver_dedupe_entries, time.monotonic)
         self._metrics = metrics = Metrics()
         self.writer = LandingWriter(store, metrics, puts_in_flight=settings.receiver_puts_in_flight)
-        self._readiness = Readiness(store, time.monotonic)
+        self.readiness = Readiness(store, time.monotonic)
         self._open_requests = 0
         metrics.in_flight.set_function(lambda: self._open_requests)
         metrics.queue_bytes.set_function(lambda: settings.receiver_queue_bytes - self._free)
@@ -104,16 +104,18 @@ class Edge:
             answer = Answer(500, "unavailable", "an unexpected error")
         finally:
             self._open_requests -= 1
-        route = request.path if request.path in self._routes else "other"
+        path = request.rel_url.raw_path
+        route = path if path in self._routes else "other"
         outcome = getattr(answer, "outcome", "ok")
         self._metrics.answered((route, CONTRACTS.get(route, ""), outcome, answer.status), time.perf_counter() - began)
         return answer
 
     async def _routed(self, request: web.BaseRequest) -> web.StreamResponse:
         """Return the answer of the route that the path names, exactly as written."""
-        if request.path not in self._routes:
+        path = request.rel_url.raw_path
+        if path not in self._routes:
             raise Refusal(404, "Not Found")
-        methods, handler = self._routes[request.path]
+        methods, handler = self._routes[path]
         if request.method in methods:
             return await handler(request)
         answer = Answer(405, "refused", "Method Not Allowed")
@@ -195,7 +197,7 @@ class Edge:
         """Answer 200 when an event of any length could be landed now."""
         if self._max_body > self._free:
             raise Unavailable("the queue is full")
-        await self._readiness.check()
+        await self.readiness.check()
         return Answer(200, "ok")
 
     async def _exposition(self, _: web.BaseRequest) -> web.Response:

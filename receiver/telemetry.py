@@ -85,6 +85,7 @@ class FewRepeats(logging.Filter):
         if now - since < REPEAT_SECONDS:
             self._said[key] = since, left_out + 1
             return False
+        self._said = {said: at for said, at in self._said.items() if at[1] or now - at[0] < REPEAT_SECONDS}
         self._said[key] = now, 0
         found = {name: getattr(record, name, None) for name in DETAILS} | {"repeated": left_out}
         record.details = {name: value for name, value in found.items() if value}

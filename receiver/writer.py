@@ -12,6 +12,7 @@ import asyncio
 import hashlib
 import logging
 import math
+import re
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,6 +37,7 @@ ATTEMPT_SECONDS = 2.0
 ATTEMPT_BYTES_PER_SECOND = 8 * 1024 * 1024  # a file of this size gets a second more
 PAUSE_SECONDS = 0.2  # after a failed attempt
 
+_OF_ONE_REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in \S+ - ")
 _log = logging.getLogger(__name__)
 
 
@@ -73,7 +75,7 @@ class Readiness:
                     async with asyncio.timeout(ATTEMPT_SECONDS):
                         await obstore.put_async(self.store, PROBE_KEY, b"", mode="overwrite", use_multipart=False)
                 except (BaseError, OSError) as error:
-                    _log.warning("the landing bucket does not accept writes", extra={"reason": _first_line(error)})
+                    _log.warning("the landing bucket does not accept writes", extra={"reason": first_line(error)})
                     self._ready = False
                 self._believed_until = self.clock() + (READY_SECONDS if self._ready else NOT_READY_SECONDS)
         if not self._ready:
@@ -195,7 +197,7 @@ class LandingWriter:
                 result = "stored"
             except (BaseError, OSError) as error:
                 result = _failure(error, again=attempt > 0)
-                _log.warning("landing file %s not confirmed", key, extra={"reason": _first_line(error)})
+                _log.warning("landing file %s not confirmed", key, extra={"reason": first_line(error)})
             self.metrics.puts.labels(result).inc()
             if result != "failed":
                 return
@@ -212,12 +214,13 @@ def _failure(error: Exception, *, again: bool) -> str:
     S3's 409 comes as AlreadyExists too, but says only that another attempt is still under way. Raises Unavailable when
     the key was somebody else's.
     """
-    if not isinstance(error, AlreadyExistsError) or "409 Conflict" in _first_line(error):
+    if not isinstance(error, AlreadyExistsError) or "409 Conflict" in first_line(error):
         return "failed"
     if not again:
         raise Unavailable("the landing key was taken") from error
     return "confirmed late"
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).partition("\n")[0]
+def first_line(error: Exception) -> str:
+    """Return what the client says first, without the key and the time taken: the same reason in the same words."""
+    return _OF_ONE_REQUEST.sub("", (str(error) or type(error).__name__).partition("\n")[0])

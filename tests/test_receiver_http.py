@@ -1,11 +1,13 @@
 """The HTTP interface of docs/http.md, row by row, on a running receiver."""
 
+import http.client
 import json
 import re
+import resource
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 from conftest import S3, bucket
@@ -17,6 +19,7 @@ from receiver_process import (
     SECRET,
     Answer,
     Receiver,
+    check_ready,
     event,
     landed,
     new_id,
@@ -207,7 +210,10 @@ def test_other_body(receiver: Receiver, s3_client: S3Client, store: str) -> None
 # Refused
 
 
-@pytest.mark.parametrize("path", ["/", f"{CURRENT}/", f"/{CURRENT}", "/readyz/", "/api"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", f"{CURRENT}/", f"/{CURRENT}", "/readyz/", "/api", CURRENT.replace("w", "%77"), CURRENT.replace("/w", "%2Fw")],
+)
 def test_unknown_path(receiver: Receiver, path: str) -> None:
     """Any other path is not found, and leads nowhere else."""
     answer = receiver.deliver(new_id(), event(), path)
@@ -567,6 +573,21 @@ def test_port_taken(receiver: Receiver, s3: S3, store: str) -> None:
         code = other.process.wait(30)
         one_line = rf"receiver: cannot listen on 127.0.0.1:{receiver.port}: .*\n"
         assert (code, bool(re.fullmatch(one_line, other.said()))) == (1, True)
+
+
+def test_a_shortage_of_open_files_passes(s3: S3, store: str) -> None:
+    """Where the store is first asked for while no file can be opened, later deliveries land all the same."""
+    with start_receiver(s3, store, wait_ready=False) as receiver:
+        resource.prlimit(receiver.pid, resource.RLIMIT_NOFILE, (64, 64))
+        with ExitStack() as stack:
+            first = stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", receiver.port, timeout=30)))
+            first.connect()
+            for _ in range(100):
+                stack.enter_context(socket.create_connection(("127.0.0.1", receiver.port)))
+            first.request("GET", "/readyz")
+            assert first.getresponse().status in {200, 503}
+        wait_until(lambda: check_ready(receiver), "receiver's landing bucket")
+        assert receiver.deliver(new_id(), event()).status == 202
 
 
 def test_says_where(receiver: Receiver) -> None:

@@ -38,6 +38,14 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
             {"WHATSAPP_WEBHOOK_SECRET": "s", "RECEIVER_PORT": "hush"},
             "RECEIVER_PORT: Input should be a valid integer, unable to parse string as an integer",
         ),
+        (
+            {"WHATSAPP_WEBHOOK_SECRET": "s", "AWS_ENDPOINT_URL_S3": "hush"},
+            "AWS_ENDPOINT_URL_S3: Input should be a valid URL, relative URL without a base",
+        ),
+        (
+            {"WHATSAPP_WEBHOOK_SECRET": "s", "LANDING_BUCKET": "hush/below"},
+            "LANDING_BUCKET: String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$'",
+        ),
     ],
 )
 def test_complaint(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], expected: str) -> None:
@@ -79,3 +87,17 @@ def test_bad_start() -> None:
             1,
             "receiver: bad settings: WHATSAPP_WEBHOOK_SECRET: must not be blank\n",
         )
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ({"AWS_ACCESS_KEY_ID": "hush"}, "bad settings of the store: Generic S3 error: Missing SecretAccessKey"),
+        ({"RECEIVER_HOST": "a" * 64}, f"cannot listen on {'a' * 64}:8080: not the name of a host"),
+    ],
+)
+def test_bad_start_of_the_store_or_the_server(env: dict[str, str], said: str) -> None:
+    """What only the store's client or the system can judge is said in one line too."""
+    with spawned({"WHATSAPP_WEBHOOK_SECRET": "s", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", **env}) as receiver:
+        code = receiver.process.wait(30)
+        assert (code, receiver.said().splitlines()[-1]) == (1, f"receiver: {said}")
