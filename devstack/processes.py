@@ -67,7 +67,15 @@ def dies_with_parent(stop_signal: signal.Signals) -> tuple[str, ...]:
 
 def output_of(command: Sequence[str], **how: Any) -> str:
     """Run a command as `subprocess.run` would, and return what it prints. Raises StackError if it fails."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, **how)  # noqa: S603  the stack's own commands
+    done = subprocess.run(  # noqa: S603  the stack's own commands
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        start_new_session=True,  # a terminal's Ctrl-C is for the stack, which ends its commands itself
+        **how,
+    )
     said = str(done.stdout).strip()
     if done.returncode != 0:
         raise StackError(f"{' '.join(command)} failed: {said}")

@@ -24,7 +24,6 @@ LAKE_DATABASE = "wpp_lake"
 DAGSTER_DATABASE = "dagster"
 _CODE = Path(__file__).parent.parent  # the folder that every package of the project is in
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
-_FOREIGN = ("AWS_", "PG", "WEED_")
 
 
 @dataclass(frozen=True)
@@ -136,13 +135,6 @@ class Stack:
     def log(self, name: str) -> Path:
         """Return where a process's output goes."""
         return self.plan.data_dir / "logs" / f"{name}.log"
-
-
-def forget_foreign_settings() -> None:
-    """Take out of this process's environment what would lead its own clients to other services, or to a proxy."""
-    for name in list(os.environ):
-        if name.startswith(_FOREIGN) or name.lower().endswith("_proxy"):
-            del os.environ[name]
 
 
 def _given(*names: str) -> dict[str, str]:

@@ -4,6 +4,7 @@ Belongs here: what depends on what, and what a run reports. Not: the work itself
 """
 
 import dataclasses
+import warnings
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from pipelines import run_processes
 from pipelines.landing_zone import LandingZone
 from pipelines.loading import LoadCounts, load, pending
 from pipelines.partitions import DAYS, HOURS, parse_day, parse_hour
@@ -23,6 +25,10 @@ from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, stale_d
 ONLY_STALE = "wpp-lake/only-stale"  # the tag of a run that leaves the files that are current
 NO_NEW_PATHS = "no_new_paths"
 MOST_NAMED = 50  # new paths of a type
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", dg.BetaWarning)
+    # Of the running date not all hours have begun.
+    HOURS_OF_A_DATE = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
 TABLES = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
 
 
@@ -74,6 +80,7 @@ landing_files = dg.AssetSpec(
 )
 def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult[Any]]:
     """Load the landing files of these hours that the ledger doesn't know."""
+    run_processes.tell(context.instance, context.run.run_id)
     hours = [parse_hour(key) for key in context.partition_keys]
     with lake.database() as conn:
         counts = load(conn, lake.landing_zone(), hours, context.run.run_id)
@@ -82,8 +89,8 @@ def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> I
 
 
 def _snapshot(table: str, source: list[str], description: str | None = None) -> dg.AssetSpec:
-    key = ["snapshots", table]
-    return dg.AssetSpec(key, deps=[source], description=description, kinds={"parquet"}, skippable=True)
+    key, deps = ["snapshots", table], [dg.AssetDep(source, partition_mapping=HOURS_OF_A_DATE)]
+    return dg.AssetSpec(key, deps=deps, description=description, kinds={"parquet"}, skippable=True)
 
 
 @dg.multi_asset(
@@ -104,6 +111,7 @@ def snapshots(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Write a UTC date's Parquet files: its events with their fields, and today every group, person and address."""
+    run_processes.tell(context.instance, context.run.run_id)
     day, only_stale = parse_day(context.partition_key), ONLY_STALE in context.run.tags
     settings, store = lake.settings(), lake.snapshot_store()
     for written in write_snapshots(settings, store, day, only_stale=only_stale):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from pipelines import run_processes
 from pipelines.assets import ONLY_STALE, Lake, snapshots, tables
 from pipelines.partitions import HOURS, hour_key, range_tags
 
@@ -21,7 +22,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
-# A run whose process was killed stays "started" in Dagster's storage: after this time nothing waits for it any more.
+# A run that was killed on another host stays "started" in Dagster's storage: after this time nothing waits for it.
 # One that really takes so long is in no danger: the next load waits for it at the database's lock.
 BELIEVED_FOR = timedelta(minutes=5)
 
@@ -29,11 +30,17 @@ load_job = dg.define_asset_job("load", [tables], description="Landing files to t
 snapshot_job = dg.define_asset_job("snapshot", [snapshots], description="Tables to Parquet.")
 
 
-@dg.sensor(job=load_job, minimum_interval_seconds=SENSOR_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=load_job,
+    minimum_interval_seconds=SENSOR_SECONDS,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Loads the hours that have new landing files.",
+)
 def new_landing_files(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for loads of the hours that have files unknown to the ledger, unless a load is on its way."""
+    run_processes.end_killed(context.instance)
     if _is_on_its_way(context.instance, load_job.name):
         return dg.SkipReason("a load is on its way")
     now = datetime.now(UTC)
@@ -46,7 +53,12 @@ def new_landing_files(
     )
 
 
-@dg.sensor(job=snapshot_job, minimum_interval_seconds=60, default_status=dg.DefaultSensorStatus.RUNNING)
+@dg.sensor(
+    job=snapshot_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes the snapshots that show less than the tables do.",
+)
 def stale_snapshots(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
 ) -> dg.SensorResult | dg.SkipReason:
@@ -55,6 +67,7 @@ def stale_snapshots(
     every = timedelta(minutes=lake.settings().snapshot_minutes)
     if context.cursor and now < datetime.fromisoformat(context.cursor) + every:
         return dg.SkipReason("not due yet")
+    run_processes.end_killed(context.instance)
     if _is_on_its_way(context.instance, snapshot_job.name):
         return dg.SkipReason("a snapshot is on its way")
     tags = {ONLY_STALE: "true"}

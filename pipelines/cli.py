@@ -40,6 +40,7 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     logging.basicConfig(format="%(message)s")
     logging.getLogger("pipelines").setLevel(logging.INFO)
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it warns of what is raised all the same
     for command in entry_points(group="wpp_lake.commands"):
         try:
             app.command(command.name)(command.load())
@@ -47,9 +48,11 @@ def main() -> None:
             app.command(command.name, help="Not installed: pip install 'wpp-lake[devstack]'.")(_not_installed)
     try:
         app()
-    except Exception as error:
-        if os.environ.get("WPP_LAKE_TRACEBACK") == "1":
+    except BaseException as error:
+        if isinstance(error, SystemExit) or os.environ.get("WPP_LAKE_TRACEBACK") == "1":
             raise
+        if not isinstance(error, Exception):  # Dagster's own, in the place of a signal
+            _fail("interrupted")
         ours = type(error).__module__.startswith(("pipelines.", "devstack."))
         first_line = str(error).strip().partition("\n")[0]
         _fail(str(error) if ours else f"{type(error).__name__}: {first_line}")
@@ -93,7 +96,7 @@ def load(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     from pipelines.partitions import parse_hour
     from pipelines.runs import run_load
 
-    print(run_load(parse_hour(hour) if hour else None))
+    print(run_load(None if hour is None else parse_hour(hour)))
 
 
 @app.command()
@@ -106,7 +109,7 @@ def snapshot(
     from pipelines.partitions import parse_day
     from pipelines.runs import run_snapshots
 
-    for uri, rows in run_snapshots(parse_day(date) if date else None):
+    for uri, rows in run_snapshots(None if date is None else parse_day(date)):
         print(f"{uri}: {rows} rows", flush=True)
 
 
@@ -118,7 +121,7 @@ def verify(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     from pipelines.partitions import parse_hour
     from pipelines.verification import verify as verify_lines
 
-    chosen = parse_hour(hour) if hour else None
+    chosen = None if hour is None else parse_hour(hour)
     lines, failures = verify_lines(LandingZone(settings), settings.webhook_secrets, chosen)
     for failure in failures:
         print(failure)
@@ -181,6 +184,7 @@ def quarantine_retry(
         found = [each for each in entries(conn, reason=reason) if not ids or each["id"] in ids]
         became = retry(conn, found)
     print(f"{became['loaded']} loaded, {became['open']} still open, {became['pending']} files to load anew")
+    _check_open(ids or [], len(found))
 
 
 @quarantine_app.command("discard")
@@ -196,8 +200,13 @@ def quarantine_discard(
 
         discarded = discard(conn, ids, by or getpass.getuser(), reason)
     print(f"{discarded} discarded")
-    if discarded < len(set(ids)):
-        _fail(f"{len(set(ids)) - discarded} of the ids are not those of open entries")
+    _check_open(ids, discarded)
+
+
+def _check_open(ids: list[UUID], found: int) -> None:
+    """Fail when not all of the ids were those of open entries."""
+    if found < len(set(ids)):
+        _fail(f"{len(set(ids)) - found} of the ids are not those of open entries")
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The stack's environment file: the KEY=value lines that `wpp-lake up` leaves for other processes.
 
-Belongs here: reading them into this process's environment. Not: what the settings mean (settings).
+Belongs here: reading them into this process's environment, and what must not be there beside them. Not: what the
+settings mean (settings).
 """
 
 import os
@@ -24,5 +25,19 @@ def read(data_dir: Path) -> dict[str, str]:
 
 def ensure(data_dir: Path) -> None:
     """Leave the environment as it is where it names a lake, else fill it from the data directory."""
-    if "DATABASE_URL" not in os.environ:
-        os.environ.update(read(data_dir))
+    if not os.environ.get("DATABASE_URL"):
+        fill(data_dir)
+
+
+def fill(data_dir: Path) -> None:
+    """Fill the environment from the data directory. Raises NoStackError."""
+    found = read(data_dir)
+    forget_foreign_settings()
+    os.environ.update(found)
+
+
+def forget_foreign_settings() -> None:
+    """Take out of the environment what would lead clients to other services, or to a proxy."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "PG", "WEED_")) or name.lower().endswith("_proxy"):
+            del os.environ[name]

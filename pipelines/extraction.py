@@ -278,7 +278,7 @@ def _first_time(payload: JSON, paths: tuple[str, ...]) -> datetime | None:
 def _name(payload: JSON, path: str | None) -> str | None:
     """Return the name at `path`, at most MAX_NAME characters of it; blank is none."""
     name = payload.get(path) if path else None
-    return name[:MAX_NAME] if isinstance(name, str) and name.strip() else None
+    return name[:MAX_NAME] if isinstance(name, str) and name[:MAX_NAME].strip() else None
 
 
 def _pairs(payload: JSON, other_author: Person | None, *, metadata: bool) -> Iterator[Person]:

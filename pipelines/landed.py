@@ -11,7 +11,7 @@ import msgspec
 
 from receiver.landing import Contract
 
-_QUOTED = re.compile("'.*'", re.DOTALL)  # where the parser's messages repeat what they refuse
+_QUOTED = re.compile(r"""(['"]).*\1""", re.DOTALL)  # where the parser's messages repeat what they refuse
 
 # A quick look that finds every line to rewrite, and the escapes of such a line one after the other, so that an
 # escaped backslash before `u0000` and the two halves of a surrogate pair are seen for what they are.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import obstore
 from obstore.store import S3Store
 
+from pipelines import s3
 from pipelines.settings import LakeSettings
 from receiver.landing import DIGEST, PREFIX, hour_prefix
 
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 FETCHERS = 8
 AHEAD_FILES, AHEAD_BYTES = 64, 16 << 20
+REFUSALS = (obstore.exceptions.BaseError, FileNotFoundError)
 
-_KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/]+\.jsonl", re.ASCII)
+_KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/\x00-\x1f\x7f]+\.jsonl", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,7 @@ class LandingZone:
     """The landing bucket, for reading."""
 
     def __init__(self, settings: LakeSettings) -> None:
+        self._settings = settings
         config: S3Config = {"region": settings.aws_region, "virtual_hosted_style_request": False}
         if settings.aws_endpoint_url_s3:
             config["endpoint"] = settings.aws_endpoint_url_s3
@@ -75,13 +78,23 @@ class LandingZone:
 
     def files(self, hour: datetime | None = None) -> Iterator[list[LandingFile]]:
         """Yield every landing file, or one hour's, in pages of at most 1,000; other objects are passed over."""
-        prefix = PREFIX if hour is None else hour_prefix(hour)
-        for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
-            yield [
-                LandingFile(meta["path"], hour, meta["size"], meta["e_tag"])
-                for meta in page
-                if (hour := _hour(meta["path"]))
-            ]
+        prefix, last = PREFIX if hour is None else hour_prefix(hour), ""
+        try:
+            for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
+                last = page[-1]["path"]
+                yield [
+                    LandingFile(meta["path"], hour, meta["size"], meta["e_tag"])
+                    for meta in page
+                    if (hour := _hour(meta["path"]))
+                ]
+        except obstore.exceptions.InvalidPathError:  # a key that this client has no word for, among the next ones
+            pages = s3.client(self._settings).get_paginator("list_objects_v2")
+            for found in pages.paginate(Bucket=self._settings.landing_bucket, Prefix=prefix, StartAfter=last):
+                yield [
+                    LandingFile(each["Key"], hour, each["Size"], each["ETag"])
+                    for each in found.get("Contents", ())
+                    if (hour := _hour(each["Key"]))
+                ]
 
     def fetch(self, files: Iterable[LandingFile]) -> Iterator[FetchedFile]:
         """Yield the files with their bytes, in their order, some of them fetched ahead: bounded in number and bytes."""
@@ -101,11 +114,11 @@ class LandingZone:
     def _read(self, file: LandingFile) -> FetchedFile:
         try:
             found, content = self._get(file.key)
-        except obstore.exceptions.BaseError:
-            obstore.head(self._store, file.key)  # a store that can't say this either is down: no fault of the file
+        except REFUSALS:
+            next(self.files(file.hour), None)  # a store that can't list it either is down: no fault of the file
             try:
                 found, content = self._get(file.key)
-            except obstore.exceptions.BaseError as error:
+            except REFUSALS as error:
                 return FetchedFile(file, b"", None, " ".join(str(error).split())[:300])
         if len(content) != file.size:
             return FetchedFile(file, b"", None, f"{len(content)} bytes, where the store lists {file.size}")

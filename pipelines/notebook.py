@@ -126,10 +126,17 @@ def _wanted(table: str, date: Day | Iterable[Day] | None, known: list[str]) -> l
             raise ValueError(f"name a date, or several: {table} has {', '.join(known)}")
         return known[-1:]
     days = [date] if isinstance(date, Day) else date
-    wanted = sorted({day if isinstance(day, str) else f"{day:%Y-%m-%d}" for day in days})
+    wanted = sorted({day if isinstance(day, str) else _utc(day) for day in days})
+    if not wanted:
+        raise ValueError(f"no date named: {table} has {', '.join(known)}")
     if len(wanted) > 1 and table != EVENTS:
         raise ValueError(f"name one date: several states of {table} would count it several times")
     return wanted
+
+
+def _utc(day: dt.date) -> str:
+    """Return the UTC date of a date, or of a moment."""
+    return f"{day.astimezone(dt.UTC) if isinstance(day, dt.datetime) and day.tzinfo else day:%Y-%m-%d}"
 
 
 def _file(settings: BucketSettings, table: str, date: str) -> str:
@@ -147,5 +154,5 @@ def _settings() -> BucketSettings:
     if not os.environ.get("SNAPSHOT_BUCKET"):
         here = Path.cwd()
         folders = [folder / ".wpp-lake" for folder in (here, *here.parents)]
-        environment.ensure(next((folder for folder in folders if (folder / "env").exists()), folders[0]))
+        environment.fill(next((folder for folder in folders if (folder / "env").exists()), folders[0]))
     return BucketSettings.from_environment()

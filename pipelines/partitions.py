@@ -17,7 +17,7 @@ class PartitionKeyError(ValueError):
 
 def hour_key(hour: datetime) -> str:
     """Return the partition key of a UTC hour: 2026-05-21-06:00."""
-    return f"{hour:%Y-%m-%d-%H:00}"
+    return f"{hour.date()}-{hour:%H}:00"
 
 
 def parse_hour(key: str) -> datetime:

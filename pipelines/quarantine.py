@@ -16,6 +16,7 @@ from pipelines.loading import LoadCounts, alone, store
 from pipelines.queries import Connection, query
 
 Entry = dict[str, Any]
+ENTRY_BYTES = 1 << 11  # about what an entry takes beside its line
 
 
 class NoSuchEntryError(LookupError):
@@ -55,11 +56,12 @@ def _bounded(tried: Sequence[Entry]) -> Iterator[list[UUID]]:
     ids: list[UUID] = []
     size = 0
     for each in tried:
-        if ids and size + each["bytes"] > BATCH_BYTES:
+        length = each["bytes"] + ENTRY_BYTES
+        if ids and size + length > BATCH_BYTES:
             yield ids
             ids, size = [], 0
         ids.append(each["id"])
-        size += each["bytes"]
+        size += length
     if ids:
         yield ids
 

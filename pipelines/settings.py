@@ -5,7 +5,7 @@ Belongs here: names, types and defaults. Not: clients made from them.
 
 import os
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -35,10 +35,10 @@ class LakeSettings(BaseSettings):
     wpp_lake_dagster_url: str | None = None
 
     @classmethod
-    def from_environment(cls) -> Self:
-        """Read the environment. Raises SettingsError."""
+    def from_environment(cls, **others: Any) -> Self:
+        """Read the environment; `others` come before it. Raises SettingsError."""
         try:
-            return cls()
+            return cls(**others)
         except ValidationError as error:
             wrong = "; ".join(f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors())
             raise SettingsError(f"settings: {wrong}") from None

@@ -9,25 +9,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import adbc_driver_postgresql.dbapi as adbc
-import boto3
 import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from boto3.s3.transfer import TransferConfig
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from psycopg import sql
 
+from pipelines import s3
 from pipelines.queries import query
 from pipelines.schemas import SCHEMA_VERSION, SCHEMAS
 from pipelines.settings import LakeSettings
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 EVENTS = "whatsapp_events"
 FIELDS = "payload_fields"  # derived from the file of events, whose revision it has
@@ -69,16 +65,8 @@ class SnapshotStore:
     """The snapshot bucket."""
 
     def __init__(self, settings: LakeSettings) -> None:
-        key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
         self.bucket = settings.snapshot_bucket
-        self._client: S3Client = boto3.client(
-            "s3",
-            endpoint_url=settings.aws_endpoint_url_s3,
-            region_name=settings.aws_region,
-            config=Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}),
-            aws_access_key_id=key.get_secret_value() if key else None,
-            aws_secret_access_key=secret.get_secret_value() if secret else None,
-        )
+        self._client = s3.client(settings)
 
     def put(self, key: str, file: IO[bytes], metadata: dict[str, str]) -> None:
         """Put a file in one step: a reader sees the old one or the new one, and a killed writer leaves nothing."""

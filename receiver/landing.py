@@ -27,7 +27,7 @@ def signature(secret: bytes, contract: Contract, event_id: bytes, body: bytes) -
 def hour_prefix(moment: datetime) -> str:
     """Return the key prefix of the UTC hour that holds `moment`: `whatsapp/date=YYYY-MM-DD/hour=HH/`."""
     utc = moment.astimezone(UTC)
-    return f"{PREFIX}date={utc:%Y-%m-%d}/hour={utc:%H}/"
+    return f"{PREFIX}date={utc.date()}/hour={utc:%H}/"
 
 
 def new_key(received_at: datetime) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from factories import PATHS, event, event_id, headers, line
 from lake import SAMPLE, Lake
 from receiver_process import start_receiver
 
+from devstack.waiting import wait_until
+from pipelines.queries import query
 from pipelines.schemas import SCHEMAS
 
 if TYPE_CHECKING:
@@ -99,7 +102,13 @@ def test_load_snapshot_and_status(lake: Lake, dagster_home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "option", "value"), [("load", "--hour", "soon"), ("snapshot", "--date", "2025-01-01")]
+    ("verb", "option", "value"),
+    [
+        ("load", "--hour", "soon"),
+        ("load", "--hour", ""),
+        ("verify", "--hour", ""),
+        ("snapshot", "--date", "2025-01-01"),
+    ],
 )
 @pytest.mark.usefixtures("lake_environment", "dagster_home")
 def test_a_partition_that_is_not_there_is_refused(verb: str, option: str, value: str) -> None:
@@ -160,6 +169,48 @@ def test_send_says_which_line_is_no_request(tmp_path: Path) -> None:
     done = wpp_lake("send", tmp_path / "requests.jsonl")
     assert done.returncode == 1
     assert "requests.jsonl:1: not a request" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["", None])
+def test_the_data_directory_wins_over_what_leads_elsewhere(
+    lake: Lake,
+    lake_environment: dict[str, str],
+    dagster_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str | None,
+) -> None:
+    (dagster_home / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
+    for name in lake_environment:
+        monkeypatch.delenv(name)
+    foreign = {
+        "AWS_SESSION_TOKEN": "x",
+        "AWS_PROFILE": "none",
+        "http_proxy": "http://127.0.0.1:9",
+        "PGSSLMODE": "require",
+    }
+    for name, value in foreign.items() if url is None else [("DATABASE_URL", url)]:
+        monkeypatch.setenv(name, value)
+    lake.land(line(event()))
+    assert wpp_lake("load", "--data-dir", dagster_home).stdout.startswith("1 files, 1 lines: 1 loaded")
+
+
+def test_an_interrupted_load_says_so_in_one_line(lake: Lake, dagster_home: Path) -> None:
+    lake.land(line(event()))
+    command = [sys.executable, "-m", "pipelines.cli", "load"]
+    with lake.connection.transaction():
+        lake.connection.execute(query("load/lock_people"))
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            wait_until(partial(check_waits, lake), "the load")
+            process.terminate()
+            said = process.communicate(timeout=60)[1]
+    assert (process.returncode, said) == (1, "wpp-lake: interrupted\n")
+    assert dagster_home.exists()
+
+
+def check_waits(lake: Lake) -> None:
+    """Raise unless a session waits for an advisory lock."""
+    if lake.rows("select from pg_locks where locktype = 'advisory' and not granted") == []:
+        raise LookupError("nobody waits")
 
 
 def test_the_environment_wins_over_the_data_directory(tmp_path: Path, lake_environment: dict[str, str]) -> None:

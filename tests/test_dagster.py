@@ -155,6 +155,39 @@ def test_the_sensor_asks_for_the_hours_that_have_new_files(lake: Lake, instance:
     assert (asked(listed), asked(tick(listed.cursor))) == ([], [partitions.hour_key(now)])
 
 
+def test_the_running_date_needs_no_hour_that_has_not_begun() -> None:
+    """So a backfill may have it among its dates."""
+    mapping = definitions.defs.resolve_asset_graph().get_partition_mapping(
+        dg.AssetKey(["snapshots", "whatsapp_events"]), dg.AssetKey(["tables", "whatsapp_events"])
+    )
+    hours = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        partitions.DAYS.subset_with_partition_keys([today().isoformat()]), partitions.DAYS, partitions.HOURS
+    )
+    assert list(hours.required_but_nonexistent_partition_keys) == []
+    assert f"{today()}-00:00" in hours.partitions_subset
+
+
+@pytest.mark.parametrize(("killed", "asks"), [(True, True), (False, False)])
+def test_a_run_whose_process_is_gone_ends_as_failed(
+    lake: Lake, instance: dg.DagsterInstance, *, killed: bool, asks: bool
+) -> None:
+    lake.land(line(event()))
+    run = instance.create_run_for_job(definitions.defs.resolve_job_def("load"), status=dg.DagsterRunStatus.STARTED)
+    tell = f"run_processes.tell(dg.DagsterInstance.get(), {run.run_id!r}); print('told', flush=True); input()"
+    command = [sys.executable, "-c", f"import dagster as dg; from pipelines import run_processes; {tell}"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "told\n"
+        if killed:
+            process.kill()
+            process.wait()
+        outcome = new_landing_files(dg.build_sensor_context(instance=instance), lake=LakeParts())
+        process.kill()
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended
+    assert (isinstance(outcome, dg.SensorResult), ended.is_failure_or_canceled) == (asks, killed)
+
+
 @pytest.mark.parametrize(("age", "asks"), [(timedelta(0), False), (timedelta(minutes=6), True)])
 def test_the_sensor_waits_for_a_run_on_its_way_but_not_for_a_killed_one(
     lake: Lake,

@@ -142,3 +142,10 @@ def test_no_payload_of_any_shape_breaks_a_rule(kind: str, payload: object) -> No
         orjson.dumps({"type": kind, "payload": payload, "chat_jid": 7, "participant_jid": [], "occurred_at": {}})
     )
     assert (found.group_jid, found.author, found.occurred_at) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "taken"), [("  Ana ", "  Ana "), (" \t", None), (" " * 300 + "x", None), ("x" * 300, "x" * 255)]
+)
+def test_a_name_is_never_blank(name: str, taken: str | None) -> None:
+    assert shown(event(message(participant(1), pushName=name))).push_name == taken

@@ -103,3 +103,11 @@ def test_the_detail_never_holds_the_content() -> None:
     with pytest.raises(UnloadableError) as refused:
         read_line(line(event(message(text="segredo")))[:-5])
     assert "segredo" not in refused.value.detail
+
+
+@pytest.mark.parametrize("value", ["segredo", "segredo isn't", 'segredo "is"', "'segredo' \"it's\" 'x'"])
+def test_a_contract_that_is_none_is_not_repeated(value: str) -> None:
+    landed = json.dumps(json.loads(line(event())) | {"contract": value}).encode()
+    with pytest.raises(UnloadableError) as refused:
+        read_line(landed)
+    assert (refused.value.reason, "segredo" in refused.value.detail) == ("bad_line", False)

@@ -80,6 +80,20 @@ def test_a_state_is_the_newest_unless_told_otherwise(lake: Lake) -> None:
     assert list(notebook.read("whatsapp_groups", date="2026-05-20")["external_jid"]) == []
 
 
+@pytest.mark.parametrize("table", ["whatsapp_events", "whatsapp_groups"])
+def test_no_date_is_not_every_date(lake: Lake, table: str) -> None:
+    write_day(lake, 1)
+    write_state(lake, "2026-05-21")
+    with pytest.raises(ValueError, match="no date named"):
+        notebook.read(table, date=[])
+
+
+def test_a_moment_is_on_its_utc_date(lake: Lake) -> None:
+    write_day(lake, 1)
+    evening_before = datetime.fromisoformat("2026-05-20T22:00:00-03:00")
+    assert len(notebook.read("whatsapp_events", date=evening_before)) == 1
+
+
 def test_a_state_is_never_read_on_several_dates(lake: Lake) -> None:
     write_state(lake, "2026-05-20")
     with pytest.raises(ValueError, match="several states of whatsapp_groups would count it several times"):
@@ -189,3 +203,16 @@ def test_a_notebook_runs_on_a_fresh_lake_from_any_folder(
     assert [output.text for output in outputs if output.output_type == "stream"] == []
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
     assert any(re.search(r"\b300\b", output.get("data", {}).get("text/html", "")) for output in outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_runs_on_a_single_event(path: Path, lake: Lake, tmp_path: Path) -> None:
+    """Nobody has joined or left, nothing has changed, and no type but one is there."""
+    now = datetime.now(UTC)
+    lake.land(line(event(), 1, now), at=now)
+    lake.load(now)
+    list(write_snapshots(lake.settings, lake.snapshots, today()))
+    write_catalogue(lake.snapshots, today())
+    run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
+    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("image/png" in output.get("data", {}) for output in outputs)

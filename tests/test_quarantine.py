@@ -134,6 +134,8 @@ def test_the_verbs(lake: Lake) -> None:
     assert (discarded.returncode, discarded.stdout) == (0, "1 discarded\n")
     again = wpp_lake("quarantine", "discard", listed[0]["id"], "--reason", "a test")
     assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+    tried = wpp_lake("quarantine", "retry", listed[0]["id"])
+    assert (tried.returncode, tried.stderr.count("\n")) == (1, 1)
     assert wpp_lake("quarantine", "ls").stdout.count("\n") == 1
     assert wpp_lake("quarantine", "ls", "--state", "all").stdout.count("\n") == 2
     assert wpp_lake("rebuild").stdout == "1 files, 3 lines: 1 loaded, 0 duplicates, 2 quarantined\n"

@@ -2,11 +2,12 @@
 
 import gzip
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 import obstore
 import pytest
-from factories import event, line
+from factories import RECEIVED, event, line
 from fault_proxy import answers, fault_proxy, passes
 from lake import Lake
 
@@ -15,6 +16,7 @@ from pipelines.landing_zone import LandingZone
 from pipelines.loading import LoadCounts
 from pipelines.quarantine import entries, retry
 from pipelines.settings import LakeSettings
+from receiver.landing import hour_prefix
 
 if TYPE_CHECKING:
     from conftest import S3
@@ -74,7 +76,7 @@ def test_a_file_that_the_store_refuses_is_put_aside_and_a_store_that_is_down_is_
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
         zone = LandingZone(LakeSettings.from_environment())
         proxy.always(answers(403))
-        with pytest.raises(obstore.exceptions.PermissionDeniedError):
+        with pytest.raises(obstore.exceptions.BaseError):
             list(zone.fetch([file]))
         proxy.first(answers(403))
         assert [each.fault for each in zone.fetch([file])] == [None]
@@ -85,6 +87,26 @@ def test_a_file_that_the_store_refuses_is_put_aside_and_a_store_that_is_down_is_
         ("unreadable_file", 0, b"")
     ]
     assert batch.lines == {file.key: 1}
+
+
+@pytest.mark.parametrize(
+    "odd", ["new\tfolder", "date=2026-05-21/hour=04/a\x7fb.jsonl", "date=2026-05-21/hour=24/a.jsonl"]
+)
+def test_an_object_that_is_no_landing_file_stops_nothing(lake: Lake, odd: str) -> None:
+    put = partial(lake.client.put_object, Bucket=lake.settings.landing_bucket)
+    lake.land(line(event(), 1))
+    before = [file for page in lake.zone.files() for file in page]
+    put(Key=f"whatsapp/{odd}", Body=b"")
+    assert [file for page in lake.zone.files() for file in page] == before
+    lake.land(line(event(), 2))
+    assert lake.load() == LoadCounts(files=2, lines=2, loaded=2)
+
+
+def test_what_the_store_lists_and_does_not_have_is_put_aside(lake: Lake) -> None:
+    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=f"{hour_prefix(RECEIVED)}d.jsonl/", Body=b"")
+    lake.land(line(event()))
+    assert lake.load() == LoadCounts(files=2, lines=2, loaded=1, quarantined=1)
+    assert [(each["reason"], each["line_number"]) for each in entries(lake.connection)] == [("unreadable_file", 0)]
 
 
 @pytest.mark.slow

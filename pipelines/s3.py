@@ -1,0 +1,27 @@
+"""A client of the object store for what the quicker one can't do (docs/adr/0011).
+
+Belongs here: how it is made from the settings. Not: buckets, keys.
+"""
+
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from pipelines.settings import LakeSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def client(settings: LakeSettings) -> "S3Client":
+    """Return a client with the lake's endpoint, region and keys; without keys it finds the machine's."""
+    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.aws_endpoint_url_s3,
+        region_name=settings.aws_region,
+        config=Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}),
+        aws_access_key_id=key.get_secret_value() if key else None,
+        aws_secret_access_key=secret.get_secret_value() if secret else None,
+    )
