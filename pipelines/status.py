@@ -28,7 +28,7 @@ UNREACHABLE = (OSError, psycopg.Error, obstore.exceptions.BaseError, BotoCoreErr
 
 
 class Process(TypedDict):
-    """One process of the stack; healthy when it answers, or, where it has no address, when it lives."""
+    """One process of the stack; healthy when it answers, the daemon when it has shown a sign of life of late."""
 
     name: str
     pid: int
@@ -86,6 +86,8 @@ def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
                 _get(f"{settings.wpp_lake_receiver_url}/readyz")
             case "dagster-webserver":
                 _get(f"{settings.wpp_lake_dagster_url}/server_info")
+            case "dagster-daemon":
+                return _has_heartbeat(os.environ.get("DAGSTER_POSTGRES_URL", ""))
             case "postgres":
                 psycopg.connect(settings.conninfo, connect_timeout=2).close()
             case "s3":
@@ -93,6 +95,12 @@ def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
     except UNREACHABLE:
         return False
     return True
+
+
+def _has_heartbeat(storage_url: str) -> bool:
+    """Tell whether Dagster's daemon has said so of late to its storage, which SQLAlchemy's URL names."""
+    with psycopg.connect(storage_url.replace("+psycopg2", ""), connect_timeout=2) as conn:
+        return bool(conn.execute(query("daemon")).fetchall())
 
 
 def _get(url: str) -> None:

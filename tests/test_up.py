@@ -241,6 +241,24 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "lake" / "postgres").exists()
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("SNAPSHOT_MINUTES", "0"), ("WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", "not a list")]
+)
+def test_a_bad_setting_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    """It is named in one line, before anything starts."""
+    refused = subprocess.run(
+        [WPP_LAKE, "up", f"--data-dir={tmp_path / 'lake'}", f"--receiver-port={free_ports(1)[0]}", "--no-dagster"],
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+    assert refused.stderr.startswith(f"wpp-lake: settings: {name}: ")
+    assert not (tmp_path / "lake" / "postgres").exists()
+
+
 def test_a_stop_while_it_starts_ends_everything(tmp_path: Path) -> None:
     """SIGINT before READY exits 0 and leaves no process."""
     with running("up", tmp_path / "lake", "--no-dagster") as up:
@@ -275,6 +293,9 @@ def test_up_runs_dagster_and_stops_all_of_it(tmp_path: Path) -> None:
         assert up.environment()["WHATSAPP_WEBHOOK_SECRET"] == "given $HOME 'quoted'"
         assert list(up.pids()) == ["postgres", "s3", "receiver", "dagster-webserver", "dagster-daemon"]
         assert code_locations(up) == [{"name": "wpp-lake", "locationOrLoadError": {"__typename": "RepositoryLocation"}}]
+        status = [WPP_LAKE, "status", "--json", f"--data-dir={up.data_dir}"]
+        processes = json.loads(subprocess.check_output(status, timeout=60))["processes"]
+        assert [each["name"] for each in processes if each["healthy"]] == list(up.pids())
         killed = up.pids()["dagster-daemon"]
         os.kill(killed, signal.SIGKILL)
         wait_for(lambda: up.pids()["dagster-daemon"] != killed, "a new daemon")
