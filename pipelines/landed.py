@@ -82,7 +82,7 @@ def decode_line(line: bytes) -> LandedEvent:
         _check_time(event.received_at)
     if text is line:
         return event
-    start = text.index(bytes(event.body))  # a replaced escape is as long as what it replaces
+    start = text.rindex(bytes(event.body))  # the receiver's last; a replaced escape is as long as what it replaces
     return msgspec.structs.replace(event, body=msgspec.Raw(line[start : start + len(bytes(event.body))]))
 
 

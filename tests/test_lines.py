@@ -57,6 +57,12 @@ def test_only_nul_and_lone_surrogates_are_replaced(sent: bytes, stored: bytes, s
     assert (bytes(row.payload), row.sanitized) == (b'"' + stored + b'"', sanitized)
 
 
+def test_another_value_that_reads_the_same_is_not_the_body() -> None:
+    body = rb'{"type":"x","payload":"\ufffd"}'
+    noted = line(body).replace(b'"body":', b'"note":' + body.replace(b"fffd", b"0000") + b',"body":')
+    assert (read_line(noted).body_sha256, read_line(noted).sanitized) == (read_line(line(body)).body_sha256, False)
+
+
 def test_the_digest_is_that_of_the_signed_bytes() -> None:
     pretty, compact = b'{"type":"x",\n"payload":1}', b'{"type":"x", "payload":1}'
     assert read_line(line(pretty)).body_sha256 != read_line(line(compact)).body_sha256
