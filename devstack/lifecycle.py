@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import psycopg
+from pydantic import ValidationError
 
 from devstack import processes
 from devstack.errors import StackError
@@ -24,6 +25,7 @@ from devstack.supervisor import Supervisor
 from devstack.waiting import is_free, wait_until
 from pipelines.migrations import migrate
 from pipelines.settings import LakeSettings
+from receiver.settings import ReceiverSettings, complaints
 
 Say = Callable[[str], None]
 Then = Callable[[Stack], Awaitable[int]]
@@ -71,6 +73,10 @@ def _prepare(plan: Plan) -> Stack:
         raise StackError("the receiver and Dagster need different ports")
     stack = Stack(plan, State.load(plan.data_dir, plan.ports.values()))
     LakeSettings.from_environment(database_url=stack.environment["DATABASE_URL"])  # or it says now what is wrong
+    try:
+        ReceiverSettings(whatsapp_webhook_secret=stack.environment["WHATSAPP_WEBHOOK_SECRET"])
+    except ValidationError as error:
+        raise StackError(f"settings: {complaints(error)}") from None
     stack.initialise()
     return stack
 

@@ -181,10 +181,10 @@ def quarantine_retry(
     with _lake(data_dir) as conn:
         from pipelines.quarantine import entries, retry
 
-        found = [each for each in entries(conn, reason=reason) if not ids or each["id"] in ids]
-        became = retry(conn, found)
+        opened = [each for each in entries(conn) if not ids or each["id"] in ids]
+        became = retry(conn, [each for each in opened if reason in {None, each["reason"]}])
     print(f"{became['loaded']} loaded, {became['open']} still open, {became['pending']} files to load anew")
-    _check_open(ids or [], len(found))
+    _check_open(ids or [], len(opened))
 
 
 @quarantine_app.command("discard")

@@ -37,7 +37,7 @@ def fill(data_dir: Path) -> None:
 
 
 def forget_foreign_settings() -> None:
-    """Take out of the environment what would lead clients to other services, or to a proxy."""
-    for name in list(os.environ):
-        if name.startswith(("AWS_", "PG", "WEED_")) or name.lower().endswith("_proxy"):
+    """Take out of the environment what would lead clients to other services, or to a proxy; and what is blank."""
+    for name, value in list(os.environ.items()):
+        if name.startswith(("AWS_", "PG", "WEED_")) or name.lower().endswith("_proxy") or not value.strip():
             del os.environ[name]

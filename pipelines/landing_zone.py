@@ -115,7 +115,7 @@ class LandingZone:
         try:
             found, content = self._get(file.key)
         except REFUSALS:
-            next(self.files(file.hour), None)  # a store that can't list it either is down: no fault of the file
+            self._check_fault(file)
             try:
                 found, content = self._get(file.key)
             except REFUSALS as error:
@@ -123,6 +123,13 @@ class LandingZone:
         if len(content) != file.size:
             return FetchedFile(file, b"", None, f"{len(content)} bytes, where the store lists {file.size}")
         return FetchedFile(file, content, found.attributes.get(DIGEST))
+
+    def _check_fault(self, file: LandingFile) -> None:
+        """Raise unless it is the file's own fault that the store doesn't give it: it says that it has it, or not."""
+        try:
+            obstore.head(self._store, file.key)
+        except FileNotFoundError:  # though it was listed; where there is no bucket either, that can't be listed
+            next(self.files(file.hour), None)
 
     def _get(self, key: str) -> "tuple[GetResult, bytes]":
         found = obstore.get(self._store, key)

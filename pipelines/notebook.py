@@ -154,5 +154,5 @@ def _settings() -> BucketSettings:
     if not os.environ.get("SNAPSHOT_BUCKET"):
         here = Path.cwd()
         folders = [folder / ".wpp-lake" for folder in (here, *here.parents)]
-        environment.fill(next((folder for folder in folders if (folder / "env").exists()), folders[0]))
+        environment.ensure(next((folder for folder in folders if (folder / "env").exists()), folders[0]))
     return BucketSettings.from_environment()

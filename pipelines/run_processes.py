@@ -9,30 +9,41 @@ from pathlib import Path
 
 import dagster as dg
 
-TAG = "wpp-lake/process"  # host, pid, and when the process began, in ticks of the system's clock
+TAG = "wpp-lake/process"  # the run, for a run made of another one has its tags; host, pid and its namespace, its start
+_PIDS = Path("/proc/self/ns/pid")  # where host names are shared, by containers, process ids need not be
+_HOST = f"{socket.gethostname()}/{_PIDS.readlink() if _PIDS.exists() else ''}"
+GONE, UNKNOWN = "gone", "unknown"
 
 
 def tell(instance: dg.DagsterInstance, run_id: str) -> None:
     """Note that this process does the run's work."""
-    instance.add_run_tags(run_id, {TAG: _named(socket.gethostname(), str(os.getpid()))})
+    instance.add_run_tags(run_id, {TAG: f"{run_id} {_HOST} {os.getpid()} {_start(os.getpid())}"})
 
 
 def end_killed(instance: dg.DagsterInstance) -> None:
     """End the started runs whose process was one of this host, and is gone."""
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        named = run.tags.get(TAG, "")
-        host, _, rest = named.partition(" ")
-        if host != socket.gethostname() or named == _named(host, rest.partition(" ")[0]):
-            continue
+        match run.tags.get(TAG, "").split():
+            case [run.run_id, host, pid, start] if host == _HOST and _start(int(pid)) not in {start, UNKNOWN}:
+                pass
+            case _:
+                continue
         # Only now: a process says how its run ended before it ends itself.
         now = instance.get_run_by_id(run.run_id)
         if now and now.status == dg.DagsterRunStatus.STARTED:
             instance.report_run_failed(now, "Its process is gone: it was killed, or the machine stopped.")
 
 
-def _named(host: str, pid: str) -> str:
+def _start(pid: int) -> str:
+    """Return when a process began, in ticks of the system's clock; GONE if it has ended, UNKNOWN if nobody says."""
     try:
-        stat = Path("/proc", pid, "stat").read_text()
+        state, *others = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
-    return f"{host} {pid} {stat.rpartition(')')[2].split()[19]}"
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return GONE
+        except PermissionError:
+            pass
+        return UNKNOWN
+    return GONE if state == "Z" else others[18]

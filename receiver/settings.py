@@ -34,7 +34,7 @@ class ReceiverSettings(BaseSettings):
 
     whatsapp_webhook_secret: Secret
     whatsapp_webhook_previous_secrets: Json[tuple[Secret, ...]] = Field(default=())
-    landing_bucket: str = Field(default="wpp-landing", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{1,61}[A-Za-z0-9]$")
+    landing_bucket: str = Field(default="wpp-landing", pattern=r"^[^\s/?#%]+$")
     aws_endpoint_url_s3: AnyHttpUrl | None = None  # the store's client reads it, and AWS_* beside it, by itself
     receiver_host: str = "127.0.0.1"
     receiver_port: int = Field(default=8080, ge=0, le=65535)

@@ -13,7 +13,7 @@ import pytest
 from factories import RECEIVED, event, line
 from lake import Lake
 
-from pipelines import definitions, partitions, runs
+from pipelines import definitions, partitions, run_processes, runs
 from pipelines.assets import Lake as LakeParts
 from pipelines.automation import new_landing_files, stale_snapshots
 from pipelines.loading import LoadCounts
@@ -186,6 +186,19 @@ def test_a_run_whose_process_is_gone_ends_as_failed(
     ended = instance.get_run_by_id(run.run_id)
     assert ended
     assert (isinstance(outcome, dg.SensorResult), ended.is_failure_or_canceled) == (asks, killed)
+
+
+def test_a_run_made_of_a_killed_one_is_not_taken_for_it(instance: dg.DagsterInstance) -> None:
+    """It has the tags of the other one, until it tells of its own process."""
+    run = instance.create_run_for_job(
+        definitions.defs.resolve_job_def("load"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={run_processes.TAG: f"another-run {run_processes._HOST} 1 0"},  # noqa: SLF001
+    )
+    run_processes.end_killed(instance)
+    again = instance.get_run_by_id(run.run_id)
+    assert again
+    assert again.status == dg.DagsterRunStatus.STARTED
 
 
 @pytest.mark.parametrize(("age", "asks"), [(timedelta(0), False), (timedelta(minutes=6), True)])

@@ -76,7 +76,7 @@ def test_a_file_that_the_store_refuses_is_put_aside_and_a_store_that_is_down_is_
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
         zone = LandingZone(LakeSettings.from_environment())
         proxy.always(answers(403))
-        with pytest.raises(obstore.exceptions.BaseError):
+        with pytest.raises(obstore.exceptions.PermissionDeniedError):
             list(zone.fetch([file]))
         proxy.first(answers(403))
         assert [each.fault for each in zone.fetch([file])] == [None]
@@ -100,6 +100,18 @@ def test_an_object_that_is_no_landing_file_stops_nothing(lake: Lake, odd: str) -
     assert [file for page in lake.zone.files() for file in page] == before
     lake.land(line(event(), 2))
     assert lake.load() == LoadCounts(files=2, lines=2, loaded=2)
+
+
+def test_a_store_that_denies_every_file_is_down(lake: Lake, s3: "S3", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it lists them: nothing is put aside, and the next load goes on."""
+    lake.land(line(event()))
+    [[file]] = lake.zone.files()
+    with fault_proxy(s3) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        zone = LandingZone(LakeSettings.from_environment())
+        proxy.first(answers(403), answers(403), passes)
+        with pytest.raises(obstore.exceptions.PermissionDeniedError):
+            list(zone.fetch([file]))
 
 
 def test_what_the_store_lists_and_does_not_have_is_put_aside(lake: Lake) -> None:
