@@ -24,16 +24,14 @@ def read(data_dir: Path) -> dict[str, str]:
 
 
 def ensure(data_dir: Path) -> None:
-    """Leave the environment as it is where it names a lake, else fill it from the data directory."""
+    """Leave the environment as it is where it names a lake, else fill it from the data directory.
+
+    Raises NoStackError.
+    """
     if not os.environ.get("DATABASE_URL"):
-        fill(data_dir)
-
-
-def fill(data_dir: Path) -> None:
-    """Fill the environment from the data directory. Raises NoStackError."""
-    found = read(data_dir)
-    forget_foreign_settings()
-    os.environ.update(found)
+        found = read(data_dir)
+        forget_foreign_settings()
+        os.environ.update(found)
 
 
 def forget_foreign_settings() -> None:

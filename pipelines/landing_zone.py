@@ -1,7 +1,8 @@
 """Reads the landing zone: which files there are, and their bytes.
 
 Belongs here: listing and fetching. Not: what a file's lines mean (lines), nor writing: only the receiver lands events.
-Listing and fetching go through obstore, which is several times quicker at both than boto3 (docs/adr/0011).
+Listing and fetching go through obstore, which is several times quicker at both than boto3 (docs/adr/0011); boto3 lists
+what comes after a key that obstore can't hold.
 """
 
 import re
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 FETCHERS = 8
 AHEAD_FILES, AHEAD_BYTES = 64, 16 << 20
-REFUSALS = (obstore.exceptions.BaseError, FileNotFoundError)
+NOT_GIVEN = (obstore.exceptions.BaseError, FileNotFoundError)
 
 _KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/\x00-\x1f\x7f]+\.jsonl", re.ASCII)
 
@@ -114,11 +115,11 @@ class LandingZone:
     def _read(self, file: LandingFile) -> FetchedFile:
         try:
             found, content = self._get(file.key)
-        except REFUSALS:
+        except NOT_GIVEN:
             self._check_fault(file)
             try:
                 found, content = self._get(file.key)
-            except REFUSALS as error:
+            except NOT_GIVEN as error:
                 return FetchedFile(file, b"", None, " ".join(str(error).split())[:300])
         if len(content) != file.size:
             return FetchedFile(file, b"", None, f"{len(content)} bytes, where the store lists {file.size}")

@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 TAG = "wpp-lake/process"  # the run, for a run made of another one has its tags; host, pid and its namespace, its start
-_PIDS = Path("/proc/self/ns/pid")  # where host names are shared, by containers, process ids need not be
+_PIDS = Path("/proc/self/ns/pid")  # containers may share a host's name, and not its process ids
 _HOST = f"{socket.gethostname()}/{_PIDS.readlink() if _PIDS.exists() else ''}"
 GONE, UNKNOWN = "gone", "unknown"
 
@@ -22,16 +22,19 @@ def tell(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def end_killed(instance: dg.DagsterInstance) -> None:
     """End the started runs whose process was one of this host, and is gone."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        match run.tags.get(TAG, "").split():
-            case [run.run_id, host, pid, start] if host == _HOST and _start(int(pid)) not in {start, UNKNOWN}:
-                pass
-            case _:
-                continue
-        # Only now: a process says how its run ended before it ends itself.
-        now = instance.get_run_by_id(run.run_id)
-        if now and now.status == dg.DagsterRunStatus.STARTED:
+    started = dg.DagsterRunStatus.STARTED
+    for run in filter(_is_orphaned, instance.get_runs(dg.RunsFilter(statuses=[started]))):
+        now = instance.get_run_by_id(run.run_id)  # a process says how its run ended before it ends itself
+        if now and now.status == started:
             instance.report_run_failed(now, "Its process is gone: it was killed, or the machine stopped.")
+
+
+def _is_orphaned(run: dg.DagsterRun) -> bool:
+    """Tell whether the run's process was one of this host, and is gone."""
+    match run.tags.get(TAG, "").split():
+        case [run.run_id, host, pid, start] if host == _HOST:
+            return _start(int(pid)) not in {start, UNKNOWN}
+    return False
 
 
 def _start(pid: int) -> str:

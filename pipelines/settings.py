@@ -30,6 +30,7 @@ class LakeSettings(BaseSettings):
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
     aws_region: str = "us-east-1"
+    dagster_postgres_url: SecretStr = SecretStr("")
     wpp_lake_data_dir: Path | None = None
     wpp_lake_receiver_url: str = "http://127.0.0.1:8080"
     wpp_lake_dagster_url: str | None = None

@@ -87,7 +87,7 @@ def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
             case "dagster-webserver":
                 _get(f"{settings.wpp_lake_dagster_url}/server_info")
             case "dagster-daemon":
-                return _has_heartbeat(os.environ.get("DAGSTER_POSTGRES_URL", ""))
+                return _has_heartbeat(settings.dagster_postgres_url.get_secret_value())
             case "postgres":
                 psycopg.connect(settings.conninfo, connect_timeout=2).close()
             case "s3":

@@ -27,7 +27,7 @@ from receiver.writer import Unavailable, first_line, open_store
 
 KEEPALIVE_SECONDS = 7  # runs from the start of a connection too: aiohttp's only limit on slow headers
 LINGERING_SECONDS = 1
-WARM_UP_SECONDS = 0.2
+WARM_UP_SECONDS = 0.2  # the store's client makes its threads at its first use: it can't while no file can be opened
 SHUTDOWN_SECONDS = 20  # longer than an answer can take: a body's 5 s and a landing's 10 s
 BACKLOG = 2048
 READ_AHEAD_BYTES = 32 * 1024  # of a connection, before its body is admitted
@@ -68,9 +68,7 @@ async def serve(settings: ReceiverSettings, store: S3Store) -> None:
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     edge = Edge(settings, store)
-    with suppress(
-        Unavailable, TimeoutError
-    ):  # the client makes its threads at its first use: not while files are short
+    with suppress(Unavailable, TimeoutError):
         async with asyncio.timeout(WARM_UP_SECONDS):
             await edge.readiness.check()
     server = _Server(

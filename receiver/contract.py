@@ -116,13 +116,13 @@ def _document(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        found = json.loads(body.decode(), parse_constant=_no_constant, parse_int=_no_number, parse_float=_no_number)
+        found = json.loads(body.decode(), parse_constant=_no_constant, parse_int=_any_number, parse_float=_any_number)
     if not isinstance(found, dict):
         return found
     return {name: found[name] for name in Envelope.__struct_fields__ if name in found}
 
 
-def _no_number(_digits: str) -> int:
+def _any_number(_digits: str) -> int:
     return 0
 
 

@@ -193,7 +193,7 @@ def test_a_run_made_of_a_killed_one_is_not_taken_for_it(instance: dg.DagsterInst
     run = instance.create_run_for_job(
         definitions.defs.resolve_job_def("load"),
         status=dg.DagsterRunStatus.STARTED,
-        tags={run_processes.TAG: f"another-run {run_processes._HOST} 1 0"},  # noqa: SLF001
+        tags={run_processes.TAG: f"another-run {run_processes._HOST} 1 0"},  # noqa: SLF001  (this host, as a tag names it)
     )
     run_processes.end_killed(instance)
     again = instance.get_run_by_id(run.run_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from lake import Lake
+from pydantic import SecretStr
 
 from pipelines.settings import LakeSettings
 from pipelines.status import collect
@@ -44,14 +45,15 @@ def test_servers_that_answer_are_healthy(lake: Lake, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("minutes_ago", "expected"), [(1, True), (10, False)])
 def test_a_daemon_is_healthy_while_its_heart_beats(
-    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes_ago: int, *, expected: bool
+    lake: Lake, tmp_path: Path, minutes_ago: int, *, expected: bool
 ) -> None:
     """In Dagster's own table, whose name and column are taken for granted here; `up` has the real one."""
-    monkeypatch.setenv("DAGSTER_POSTGRES_URL", lake.settings.conninfo.replace("postgresql:", "postgresql+psycopg2:"))
+    storage = SecretStr(lake.settings.conninfo.replace("postgresql:", "postgresql+psycopg2:"))
+    settings = lake.settings.model_copy(update={"dagster_postgres_url": storage})
     lake.connection.execute("create table daemon_heartbeats (timestamp timestamp)")
     beat = "insert into daemon_heartbeats values (now() at time zone 'UTC' - make_interval(mins => %s))"
     lake.connection.execute(beat, [minutes_ago])
-    assert healthy(lake.settings, tmp_path, dagster_daemon=os.getpid()) == {"dagster-daemon": expected}
+    assert healthy(settings, tmp_path, dagster_daemon=os.getpid()) == {"dagster-daemon": expected}
 
 
 def test_a_process_that_has_ended_is_not_healthy(lake: Lake, tmp_path: Path, ended: int) -> None:
