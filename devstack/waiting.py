@@ -13,7 +13,7 @@ from itertools import islice
 from devstack.errors import NotReadyError
 
 GRPC_OFFSET = 10_000  # SeaweedFS listens for gRPC this far above each of its ports
-_CANDIDATES = range(10_000, 22_000)  # these and their gRPC ports stay below the kernel's ephemeral ports
+_CANDIDATES = range(10_000, 20_000)  # no gRPC port is one of these, and all stay below the kernel's ephemeral ports
 
 
 def is_free(port: int) -> bool:

@@ -27,6 +27,7 @@ from receiver.writer import Unavailable, first_line, open_store
 
 KEEPALIVE_SECONDS = 7  # runs from the start of a connection too: aiohttp's only limit on slow headers
 LINGERING_SECONDS = 1
+UNREAD_SECONDS = 10  # after so long the system ends the connection of a peer that doesn't take its answers
 WARM_UP_SECONDS = 0.2  # the store's client makes its threads at its first use: it can't while no file can be opened
 SHUTDOWN_SECONDS = 20  # longer than an answer can take: a body's 5 s and a landing's 10 s
 BACKLOG = 2048
@@ -43,7 +44,9 @@ class _Connection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bound what the system takes from this connection ahead of us, and so what one read can bring."""
-        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD_BYTES)
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD_BYTES)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         super().connection_made(transport)
 
     def handle_error(self, request: web.BaseRequest, status: int = 500, *_: Any, **__: Any) -> web.StreamResponse:

@@ -1,6 +1,7 @@
-"""Memory doesn't depend on what senders push before anybody has agreed to take it."""
+"""Memory doesn't depend on what senders push before anybody has agreed to take it, nor on what they don't read."""
 
 import asyncio
+import socket
 from collections import Counter
 
 import pytest
@@ -12,6 +13,7 @@ CONNECTIONS = 1500
 PUSHED_BYTES = 300_000
 # What one read brings, what is kept when that stops the reading, and the connection itself.
 KEPT_BYTES = 128 * 1024
+PATIENCE_SECONDS = 60
 QUEUE_BYTES = 8 * MEGABYTE
 
 
@@ -45,3 +47,15 @@ def test_pushing(s3: S3, landing_bucket: str, content_type: bytes, statuses: dic
         answers = asyncio.run(push_all(receiver, content_type))
         grown = peak_memory(receiver) - before
     assert (dict(answers), grown <= CONNECTIONS * KEPT_BYTES + QUEUE_BYTES) == (statuses, True)
+
+
+@pytest.mark.slow
+def test_not_reading_answers(s3: S3, landing_bucket: str) -> None:
+    """A peer that asks on and on and doesn't read what it is answered loses its connection."""
+    questions = b"GET /metrics HTTP/1.1\r\nHost: receiver\r\n\r\n" * 200_000
+    with (
+        start_receiver(s3, landing_bucket) as receiver,
+        socket.create_connection(("127.0.0.1", receiver.port), PATIENCE_SECONDS) as peer,
+        pytest.raises(ConnectionError),
+    ):
+        peer.sendall(questions)
