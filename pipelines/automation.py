@@ -46,7 +46,10 @@ def new_landing_files(
     now = datetime.now(UTC)
     everything = context.cursor is None or datetime.fromisoformat(context.cursor) + EVERYTHING_EVERY <= now
     listed = [] if everything else [now - timedelta(hours=back) for back in range(RECENT_HOURS)]
-    hours = {hour for hour in lake.pending_hours(*listed) if HOURS.has_partition_key(hour_key(hour))}
+    pending = lake.pending_hours(*listed)
+    hours = {hour for hour in pending if HOURS.has_partition_key(hour_key(hour))}
+    for hour in set(pending) - hours:
+        context.log.warning("landing files wait in %s, which is no hour to load yet, or ever", hour_key(hour))
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags=tags) for tags in range_tags(hours)],
         cursor=now.isoformat() if everything and not hours else context.cursor,

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import orjson
 
+from pipelines.landed import storable
 from pipelines.people import Person, bare_phone, group_jid, known, person
 from pipelines.times import point_in_time
 
@@ -119,8 +120,9 @@ def _stub_people(payload: JSON) -> Iterator[Person | None]:
 
 
 def _json_or_text(text: JSON) -> JSON:
+    """Return what the text of a JSON object holds, itself escaped once more than what the body holds; else the text."""
     try:
-        return orjson.loads(text) if isinstance(text, str) and text.startswith("{") else text
+        return orjson.loads(storable(text.encode())) if isinstance(text, str) and text.lstrip()[:1] == "{" else text
     except orjson.JSONDecodeError:
         return text
 
@@ -130,13 +132,18 @@ def _one(*paths: str) -> Callable[[JSON], Iterator[Person | None]]:
     return lambda payload: iter((_person_at(payload, paths),))
 
 
+def _contact(payload: JSON) -> Iterator[Person | None]:
+    """Read a contact, unless it is a group's: then its other addresses are nobody's."""
+    return iter(()) if group_jid(payload.get("id")) else _one("id", "lid", "phoneNumber", "jid")(payload)
+
+
 def _present(payload: JSON) -> Iterator[Person | None]:
     presences = payload.get("presences")
     return (person(jid) for jid in presences) if isinstance(presences, dict) else iter(())
 
 
 _GROUP_METADATA = Rule(author=(("author", "authorPn"),), people=_roster, subject="subject")
-_CONTACT = Rule(people=_one("id", "lid", "phoneNumber", "jid"))
+_CONTACT = Rule(people=_contact)
 _MESSAGE = Rule(
     author=(_sender("key"), ("participant",)),
     direct_author=("key.remoteJid", "key.remoteJidAlt", "key.senderPn", "key.senderLid"),
@@ -195,6 +202,9 @@ MEMBERSHIP_STUBS: frozenset[JSON] = frozenset({
     "GROUP_MEMBERSHIP_JOIN_APPROVAL_REQUEST_NON_ADMIN_ADD", 172,
 })  # fmt: skip
 UNDECRYPTED_STUBS: frozenset[JSON] = frozenset({"CIPHERTEXT", 2})
+# Every other stub tells what somebody did, and may carry the name of somebody else: a revoke, that of the message's
+# author under the key of whoever revoked it.
+NO_STUBS: frozenset[JSON] = frozenset({None, "UNKNOWN", 0})
 
 
 def extract(event: Mapping[str, JSON]) -> Extracted:
@@ -206,7 +216,8 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
     stub = payload.get("messageStubType") if rule is _MESSAGE else None
     shown = _author_shown(rule, payload)
     author, agrees = _author(event.get("participant_jid"), shown)
-    named = author and agrees and not _is_among(stub, MEMBERSHIP_STUBS)
+    undecrypted = _is_among(stub, UNDECRYPTED_STUBS)
+    named = author and agrees and (undecrypted or _is_among(stub, NO_STUBS))
     metadata = rule is _GROUP_METADATA
     pairs = _pairs(payload, None if agrees else shown, metadata=metadata) if metadata or not agrees else ()
     return Extracted(
@@ -218,7 +229,7 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
         pairs=tuple(pairs),
         subject=_name(payload, rule.subject),
         is_full_metadata=metadata and isinstance(payload.get("participants"), list),
-        undecrypted=_is_among(stub, UNDECRYPTED_STUBS),
+        undecrypted=undecrypted,
     )
 
 
@@ -276,9 +287,9 @@ def _first_time(payload: JSON, paths: tuple[str, ...]) -> datetime | None:
 
 
 def _name(payload: JSON, path: str | None) -> str | None:
-    """Return the name at `path`, at most MAX_NAME characters of it; blank is none."""
+    """Return the name at `path`, at most MAX_NAME characters of it; blank is none, and so is what stands for NUL."""
     name = payload.get(path) if path else None
-    return name[:MAX_NAME] if isinstance(name, str) and name[:MAX_NAME].strip() else None
+    return name[:MAX_NAME] if isinstance(name, str) and name[:MAX_NAME].replace("\ufffd", "").strip() else None
 
 
 def _pairs(payload: JSON, other_author: Person | None, *, metadata: bool) -> Iterator[Person]:
@@ -290,4 +301,4 @@ def _pairs(payload: JSON, other_author: Person | None, *, metadata: bool) -> Ite
 
 
 def _is_among(stub: JSON, kinds: frozenset[JSON]) -> bool:
-    return isinstance(stub, str | int) and stub in kinds
+    return isinstance(stub, str | int | None) and stub in kinds

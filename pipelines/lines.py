@@ -107,8 +107,7 @@ def read_line(line: bytes) -> Row:
         signed = event.signed
     except LandingLineError as error:
         raise UnloadableError("bad_line", str(error)) from None
-    landed = signed if event.raw is None else bytes(event.body)
-    text = storable(landed)
+    text = storable(signed)
     body, doubtful = _parse(text)
     kind = body.get("type")
     if not isinstance(kind, str) or not 1 <= len(kind) <= MAX_TYPE:
@@ -117,8 +116,9 @@ def read_line(line: bytes) -> Row:
         event_id=_event_id(event.event_id),
         type=sys.intern(kind),
         received_at=event.received_at,
-        payload=_payload(storable(line)),
-        sanitized=text is not landed,
+        # Where the line has the signed bytes apart, they are the event, whatever stands beside them.
+        payload=_payload(storable(line) if event.raw is None else b'{"body":%b}' % text),
+        sanitized=text is not signed,
         body_sha256=hashlib.sha256(signed).digest(),
         shown=extract(body),
         doubtful=doubtful,

@@ -138,11 +138,15 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
     """Empty the tables and load the whole landing zone again, in one transaction, and return what was done.
 
     Until it ends everybody else reads the tables as they were, and so they stay if it fails; other loads wait. Of the
-    quarantine what was discarded stays.
+    quarantine what was discarded stays, of the tables what the landing zone doesn't hold: tenants, internal names and
+    identities that somebody has set.
     """
     with alone(conn):
+        conn.execute(query("load/assigned"))
         conn.execute(query("load/empty"))
-        return load(conn, zone, {file.hour for page in zone.files() for file in page}, run_id)
+        done = load(conn, zone, {file.hour for page in zone.files() for file in page}, run_id)
+        conn.execute(query("load/assigned_again"))
+        return done
 
 
 def progress(done: LoadCounts, loaded: int, left: int, seconds: float) -> str:

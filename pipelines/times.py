@@ -49,7 +49,7 @@ def _from_long(value: dict[str, Any]) -> datetime | None:
 
 def _from_iso(value: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(value.strip())
+        moment = datetime.fromisoformat(value.strip().upper())
         moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from pipelines.landed import LandedEvent, LandingLineError, decode_line, split_lines
 from pipelines.landing_zone import FetchedFile, LandingZone
-from receiver.landing import hour_prefix, signature
+from receiver.landing import NEWLINES_TO_SPACES, hour_prefix, signature
 
 
 class NoSecretError(Exception):
@@ -62,6 +62,8 @@ def _failures(fetched: FetchedFile, secrets: Sequence[bytes]) -> Iterator[Failur
             continue
         if not _is_authentic(event, signed, secrets):
             yield Failure(key, number, "the signature does not verify")
+        elif bytes(event.body) != signed.translate(NEWLINES_TO_SPACES).strip(b" \t"):
+            yield Failure(key, number, "body isn't what raw holds")
         elif not key.startswith(hour_prefix(event.received_at)):
             yield Failure(key, number, "received_at isn't in the hour of the key")
 

@@ -15,7 +15,7 @@ import uuid_utils
 PREFIX = "whatsapp/"
 Contract = Literal["current", "first"]
 DIGEST = "sha256"  # the metadata with which a landing file is put: the SHA-256 of its bytes, in hex
-_NEWLINES_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
+NEWLINES_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
 def signature(secret: bytes, contract: Contract, event_id: bytes, body: bytes) -> str:
@@ -52,5 +52,5 @@ def encode_line(event_id: str, received_at: datetime, contract: Contract, signat
     head = f'{{"event_id":"{event_id}","received_at":"{moment}Z","contract":"{contract}","signature":"{signature}",'
     if b"\n" in body or b"\r" in body or body[:1].isspace() or body[-1:].isspace():
         head += f'"raw":"{base64.b64encode(body).decode()}",'
-        body = body.translate(_NEWLINES_TO_SPACES)
+        body = body.translate(NEWLINES_TO_SPACES)
     return b'%b"body":%b}\n' % (head.encode(), body)

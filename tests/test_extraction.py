@@ -90,6 +90,26 @@ def test_other_stubs_parameters_are_nobody() -> None:
     assert shown(event(payload)).members == ()
 
 
+def test_a_stubs_parameter_with_half_a_surrogate_pair_shows_its_person() -> None:
+    parameter = " " + json.dumps({"id": participant(2).lid_jid, "username": "a\ud83d"})
+    payload = message(participant(1), messageStubType=27, messageStubParameters=[parameter])
+    assert shown(event(payload)).members == (participant(2, phone=False),)
+
+
+@pytest.mark.parametrize(
+    ("stub", "name"),
+    [(None, "Ana"), (0, "Ana"), ("UNKNOWN", "Ana"), (2, "Ana"), ("CIPHERTEXT", "Ana"), (1, None), ("REVOKE", None),
+     (27, None), (9999, None), ([], None)],
+)  # fmt: skip
+def test_a_stub_names_nobody_but_for_a_message_that_could_not_be_decrypted(stub: object, name: str | None) -> None:
+    assert shown(event(message(participant(1), pushName="Ana", messageStubType=stub))).push_name == name
+
+
+def test_a_groups_contact_is_nobody() -> None:
+    payload = {"id": group(), "lid": participant(1).lid_jid}
+    assert shown(event(payload, kind="contacts.update")).members == ()
+
+
 def test_group_metadata_shows_its_owners_pair_but_not_as_a_member() -> None:
     payload = {"id": group(), "subject": "Nome", "owner": participant(1).lid_jid, "ownerPn": participant(1).phone_jid,
                "participants": [{"id": participant(2).lid_jid}]}  # fmt: skip
@@ -145,7 +165,8 @@ def test_no_payload_of_any_shape_breaks_a_rule(kind: str, payload: object) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "taken"), [("  Ana ", "  Ana "), (" \t", None), (" " * 300 + "x", None), ("x" * 300, "x" * 255)]
+    ("name", "taken"), [("  Ana ", "  Ana "), (" \t", None), (" " * 300 + "x", None), ("x" * 300, "x" * 255),
+     ("\0", None), ("\0 \0", None), ("A\0B", "A\ufffdB")]
 )
 def test_a_name_is_never_blank(name: str, taken: str | None) -> None:
     assert shown(event(message(participant(1), pushName=name))).push_name == taken

@@ -68,6 +68,11 @@ def test_the_digest_is_that_of_the_signed_bytes() -> None:
     assert read_line(line(pretty)).body_sha256 != read_line(line(compact)).body_sha256
 
 
+def test_the_event_is_what_was_signed_whatever_stands_beside_it() -> None:
+    landed = read_line(line(b'{"type":"x",\n"payload":{"n":1}}').replace(b'"n":1', b'"n":2'))
+    assert bytes(landed.payload) == b'{"n":1}'
+
+
 def body_of(text: bytes) -> bytes:
     """Return a line with any text in the place of its body."""
     return line(b'{"type":"x","payload":0}').replace(b'{"type":"x","payload":0}', text)

@@ -68,6 +68,7 @@ def test_a_group_is_told_by_its_server(address: str | None, is_group: bool) -> N
         {"low": 1760101597, "high": 0, "unsigned": True},
         {"low": -834994360, "high": 409, "unsigned": False},
         "2025-10-10T13:06:37Z",
+        "2025-10-10t13:06:37z",
         "2025-10-10T10:06:37-03:00",
         "2025-10-10T13:06:37",
         "2025-10-10 13:06:37+00:00",

@@ -3,12 +3,13 @@
 import gzip
 import subprocess
 import sys
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from factories import RECEIVED, event, line
+from factories import RECEIVED, event, line, message, participant
 from lake import Lake
 from test_loading_crash import land
 from test_refused_lines import refusing
@@ -46,6 +47,22 @@ def test_a_rebuild_keeps_what_was_discarded_and_opens_the_rest_anew(lake: Lake) 
         ("discarded", "ana"),
         ("open", None),
     ]
+
+
+def test_a_rebuild_keeps_what_others_have_set(lake: Lake) -> None:
+    """Tenants, internal names and identities are in no landing file; a person keeps theirs by any address."""
+    lake.land(line(event(message(participant(1))), 1))
+    lake.load()
+    tenant, identity = uuid.uuid4(), uuid.uuid4()
+    lake.connection.execute("update whatsapp_groups set tenant_id = %s, internal_name = 'ours'", [tenant])
+    lake.connection.execute("update whatsapp_participants set identity_id = %s", [identity])
+    lake.connection.execute("update whatsapp_events set tenant_id = %s", [tenant])
+    rebuild(lake.connection, lake.zone, "rebuild")
+    assert lake.rows(
+        "select groups.tenant_id, internal_name, identity_id, events.tenant_id"
+        " from whatsapp_events as events join whatsapp_groups as groups on group_id = groups.id"
+        " join whatsapp_participants as people on participant_id = people.id"
+    ) == [(tenant, "ours", identity, tenant)]
 
 
 def test_a_load_beside_a_rebuild_loses_and_repeats_nothing(lake: Lake, sample: list[dict[str, Any]]) -> None:

@@ -114,6 +114,14 @@ def test_a_store_that_denies_every_file_is_down(lake: Lake, s3: "S3", monkeypatc
             list(zone.fetch([file]))
 
 
+def test_a_file_that_changes_after_it_was_listed_is_put_aside(lake: Lake) -> None:
+    """Though no byte longer: else the ledger would say of one file that it holds what was in another."""
+    key = lake.land(line(event(), 1))
+    [[file]] = lake.zone.files()
+    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event(), 2))
+    assert [each.fault for each in lake.zone.fetch([file])] == ["not what the store listed: it was changed meanwhile"]
+
+
 def test_what_the_store_lists_and_does_not_have_is_put_aside(lake: Lake) -> None:
     lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=f"{hour_prefix(RECEIVED)}d.jsonl/", Body=b"")
     lake.land(line(event()))

@@ -38,6 +38,12 @@ def test_a_line_signed_with_another_secret_is_found(lake: Lake) -> None:
     assert verify(lake.zone, (b"another",))[1] == [Failure(key, 1, "the signature does not verify")]
 
 
+def test_a_body_that_is_not_what_was_signed_is_found_beside_it(lake: Lake) -> None:
+    landed = line(b'{"type":"x",\n"payload":1}')
+    key = lake.land(landed.replace(b'"payload":1', b'"payload":2'))
+    assert failures(lake) == [Failure(key, 1, "body isn't what raw holds")]
+
+
 def test_a_line_in_the_wrong_hour_is_found(lake: Lake) -> None:
     key = lake.land(line(event(), 1), line(event(), 2, RECEIVED + timedelta(hours=1)))
     assert failures(lake) == [Failure(key, 2, "received_at isn't in the hour of the key")]
