@@ -185,7 +185,11 @@ class Fields:
         if known is None:
             kind = kind if _TYPE.fullmatch(kind) and len(self._types) < MAX_TYPES else ANY
             known = self._types.setdefault(kind, _EventType())
-        known.add(_parsed(payload), at)
+        try:
+            known.add(_parsed(payload), at)
+        except RecursionError:  # nested deeper than a parser goes, though Postgres does
+            known.add([], at)
+            known.fields[0].cut_off += 1
         self._waiting += len(payload)
         if self._waiting > FOLD_BYTES:
             self._fold()

@@ -76,7 +76,9 @@ def decode_line(line: bytes) -> LandedEvent:
     text = storable(line)
     try:
         event = _decoder.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UnicodeDecodeError:
+        raise LandingLineError("a value is not UTF-8") from None
+    except (msgspec.DecodeError, RecursionError) as error:
         raise LandingLineError(_QUOTED.sub("a value", str(error))) from error
     if event.received_at.tzinfo is not UTC:
         _check_time(event.received_at)

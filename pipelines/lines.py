@@ -24,8 +24,10 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re
 _EXPONENT = rb"(?:-0*[0-9]{4}|\+?[0-9]{9})"
 _LOWER, _UPPER = re.compile(b"e" + _EXPONENT), re.compile(b"E" + _EXPONENT)
 _EXTREME = re.compile(rb"[\s:,\[]-?[0-9]+(?:\.[0-9]+)?[eE]" + _EXPONENT)
+_WRITTEN_OUT = re.compile(rb"[0-9][eE][+-]?[0-9]{2}")  # what jsonb writes as up to 310 digits, if it is a number's
+DIGITS_WRITTEN_OUT = 310
 LONG_NUMBER = 2048  # digits
-HUGE_BYTES = 16 << 20
+LONG_BYTES, HUGE_BYTES = 128 << 10, 16 << 20
 LONGEST_INTEGER = 20  # digits, of 64 bits with a sign
 
 
@@ -140,10 +142,12 @@ def _is_doubtful(text: bytes) -> bool:
     """Tell whether jsonb may refuse what the quick parser took.
 
     That is UTF-8, nested less than 1,024 deep, without NUL, lone surrogates or numbers past a double. What is left are
-    numbers very long or very close to zero, zeros with a very large exponent, and more elements or bytes than Postgres
-    allocates at once.
+    numbers very long or very close to zero, zeros with a very large exponent, more elements or bytes than Postgres
+    allocates at once, and so many large exponents that the text becomes huge.
     """
     if len(text) > HUGE_BYTES or ((_LOWER.search(text) or _UPPER.search(text)) and _EXTREME.search(text)):
+        return True
+    if len(text) > LONG_BYTES and DIGITS_WRITTEN_OUT * len(_WRITTEN_OUT.findall(text)) > HUGE_BYTES:
         return True
     # Twice as many digits fill one of these blocks.
     blocks = range(0, len(text) - LONG_NUMBER, LONG_NUMBER)

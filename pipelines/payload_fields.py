@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_ROWS = 1 << 10
 MAX_ROWS = 20_000  # of a catalogue of several dates; a date's own is limited by type
+SLACK = 4  # while dates are joined it has so many times more, since what few events had so far may yet be frequent
 ROOT = "$"
 KEY = ["type", "path"]
 BY_KEY: list[tuple[str, Literal["ascending", "descending"]]] = [(name, "ascending") for name in KEY]
@@ -65,8 +66,8 @@ def catalogue(settings: LakeSettings, since: date | None = None, until: date | N
     dates = [day for day in map(date.fromisoformat, store.dates(FIELDS)) if (since or day) <= day <= (until or day)]
     every = FIGURES.empty_table()
     for day in dates:
-        every = _limited(joined(every, _read(store, day, FIGURES.names)))
-    return published(every)
+        every = _limited(joined(every, _read(store, day, FIGURES.names)), SLACK * MAX_ROWS)
+    return published(_limited(every, MAX_ROWS))
 
 
 def new_paths(store: SnapshotStore, day: date) -> dict[str, list[str]]:
@@ -113,24 +114,29 @@ def published(table: Any) -> pa.Table:
     return pa.table({name: columns[name] for name in PAYLOAD_FIELDS.names}, PAYLOAD_FIELDS)
 
 
-def _limited(table: pa.Table) -> pa.Table:
+def _limited(table: pa.Table, rows: int) -> pa.Table:
     """Leave out what few events have; a type's root, which all have, comes before the rest of it."""
-    if len(table) <= MAX_ROWS:
+    if len(table) <= rows:
         return table
-    logger.warning("%d payload paths left out", len(table) - MAX_ROWS)
-    most = table.sort_by([("events", "descending"), ("path", "ascending")]).slice(0, MAX_ROWS)
+    logger.warning("%d payload paths left out", len(table) - rows)
+    most = table.sort_by([("events", "descending"), ("path", "ascending")]).slice(0, rows)
     return most.sort_by(BY_KEY)
 
 
 def _described(events: IO[bytes]) -> Fields:
     """Take in a file of events."""
     fields = Fields()
-    batches: Iterator[Any] = pq.ParquetFile(events).iter_batches(BATCH_ROWS, columns=list(TAKEN_AS))
-    for batch in batches:
+    for batch in _batches(pq.ParquetFile(events)):
         columns = [batch[name].cast(kind).to_pylist() for name, kind in TAKEN_AS.items()]
         for kind, payload, at in zip(*columns, strict=True):
             fields.add(kind, payload, at)
     return fields
+
+
+def _batches(file: pq.ParquetFile) -> Iterator[Any]:
+    """Yield rows by row groups, which are bounded in bytes; a batch may else gather those of many."""
+    for group in range(file.num_row_groups):
+        yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(TAKEN_AS))
 
 
 def _read(store: SnapshotStore, day: date, columns: list[str]) -> pa.Table:

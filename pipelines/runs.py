@@ -36,13 +36,21 @@ def run_load(hour: datetime | None = None) -> LoadCounts:
 
 
 def run_snapshots(day: date | None = None) -> Iterator[tuple[str, int]]:
-    """Write one UTC date's snapshots, or the stale ones, today's among them; yield each file's address and its rows."""
+    """Write one UTC date's snapshots, or the stale ones, today's among them; yield each file's address and its rows.
+
+    A date that can't be written stops no other: its error, the first there was, is raised when they are written.
+    """
+    errors: list[Exception] = []
     for each in [day] if day else Lake().stale_dates():
-        for written in _run("snapshot", {PARTITION: each.isoformat()} | ({} if day else {ONLY_STALE: "true"})):
-            yield (
-                str(written.metadata["dagster/uri"].value),
-                int(str(written.metadata["dagster/partition_row_count"].value)),
-            )
+        try:
+            written = list(_run("snapshot", {PARTITION: each.isoformat()} | ({} if day else {ONLY_STALE: "true"})))
+        except Exception as error:  # noqa: BLE001  whatever it is, it is raised in the end
+            errors.append(error)
+            continue
+        for file in written:
+            yield str(file.metadata["dagster/uri"].value), int(str(file.metadata["dagster/partition_row_count"].value))
+    if errors:
+        raise errors[0]
 
 
 def _run(job: str, tags: Mapping[str, str]) -> Iterator[dg.AssetMaterialization]:

@@ -56,6 +56,13 @@ def snapshot_key(table: str, day: date) -> str:
     return f"{table}/date={day:%Y-%m-%d}/{table}.parquet"
 
 
+def _is_date(text: str) -> bool:
+    try:
+        return str(date.fromisoformat(text)) == text
+    except ValueError:
+        return False
+
+
 def tables_of(day: date) -> tuple[str, ...]:
     """Return the tables that a date's snapshot has: a past date has its events only, its state is gone."""
     return tuple(SCHEMAS) if day == today() else (EVENTS,)
@@ -92,8 +99,9 @@ class SnapshotStore:
     def dates(self, table: str) -> list[str]:
         """Return the dates that the table has a snapshot of, as YYYY-MM-DD, in their order."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{table}/date=")
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        return [key.split("/")[1].removeprefix("date=") for key in keys]
+        keys = {entry["Key"] for page in pages for entry in page.get("Contents", ())}
+        days = sorted({key.split("/")[1].removeprefix("date=") for key in keys})
+        return [day for day in days if _is_date(day) and snapshot_key(table, date.fromisoformat(day)) in keys]
 
     def newest(self, table: str) -> str | None:
         """Return the newest date that the table has a snapshot of, as YYYY-MM-DD."""

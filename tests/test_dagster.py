@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
+from botocore.exceptions import ClientError
 from factories import RECEIVED, event, line
+from fault_proxy import answers, fault_proxy
 from lake import Lake
 
 from pipelines import definitions, partitions, run_processes, runs
@@ -19,6 +21,9 @@ from pipelines.automation import new_landing_files, stale_snapshots
 from pipelines.loading import LoadCounts
 from pipelines.schemas import SCHEMAS
 from pipelines.snapshots import today
+
+if TYPE_CHECKING:
+    from conftest import S3
 
 ROOT = Path(__file__).parent.parent
 
@@ -130,6 +135,24 @@ def test_a_snapshot_without_a_date_writes_today_and_the_stale_dates(lake: Lake, 
     assert written == [*["date=2026-05-21"] * 2, *[f"date={today()}"] * 5]
     assert materialised(instance, "snapshots", "whatsapp_events") == {"2026-05-21", str(today())}
     assert materialised(instance, "snapshots", "whatsapp_groups") == {str(today())}
+
+
+def test_a_date_that_can_not_be_written_stops_no_other(
+    lake: Lake, instance: dg.DagsterInstance, s3: "S3", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in (RECEIVED, RECEIVED + timedelta(days=1)):
+        lake.land(line(event(), at, at), at=at)
+        lake.load(at)
+    with fault_proxy(s3) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        written = runs.run_snapshots()
+        first = [next(written), next(written)]
+        proxy.first(answers(403))
+        rest: list[tuple[str, int]] = []
+        with pytest.raises(ClientError, match="403"):
+            rest.extend(written)
+    assert [uri.rsplit("/", 2)[1] for uri, _ in first] == ["date=2026-05-21"] * 2
+    assert materialised(instance, "snapshots", "whatsapp_events") == {"2026-05-21", str(today())}
 
 
 def test_the_sensor_asks_for_the_hours_that_have_new_files(lake: Lake, instance: dg.DagsterInstance) -> None:

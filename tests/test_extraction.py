@@ -165,8 +165,16 @@ def test_no_payload_of_any_shape_breaks_a_rule(kind: str, payload: object) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "taken"), [("  Ana ", "  Ana "), (" \t", None), (" " * 300 + "x", None), ("x" * 300, "x" * 255),
-     ("\0", None), ("\0 \0", None), ("A\0B", "A\ufffdB")]
+    ("name", "taken"),
+    [
+        ("  Ana ", "  Ana "),
+        (" \t", None),
+        (" " * 300 + "x", None),
+        ("x" * 300, "x" * 255),
+        ("\0", None),
+        ("\0 \0", None),
+        ("A\0B", "A\ufffdB"),
+    ],
 )
 def test_a_name_is_never_blank(name: str, taken: str | None) -> None:
     assert shown(event(message(participant(1), pushName=name))).push_name == taken

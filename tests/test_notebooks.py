@@ -216,3 +216,22 @@ def test_a_notebook_runs_on_a_single_event(path: Path, lake: Lake, tmp_path: Pat
     run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
     outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "events",
+    [[], [event([], kind="t$_{x$ 1")], [event({"messageStubType": 27, "k$_{x": 1})]],
+    ids=["none", "odd", "bare"],
+)
+def test_a_notebook_runs_on_next_to_nothing(path: Path, events: list[bytes], lake: Lake, tmp_path: Path) -> None:
+    """No event at all, or one without time, author and group, and with what a plot could take for mathematics."""
+    now = datetime.now(UTC)
+    if events:
+        lake.land(*(line(each, 1, now) for each in events), at=now)
+        lake.load(now)
+    list(write_snapshots(lake.settings, lake.snapshots, today()))
+    write_catalogue(lake.snapshots, today())
+    run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
+    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert any("image/png" in output.get("data", {}) for output in outputs)

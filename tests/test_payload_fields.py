@@ -383,6 +383,24 @@ def test_a_catalogue_of_very_many_paths_has_those_of_most_events(
     assert caplog.messages == ["2 payload paths left out"]
 
 
+def test_the_catalogue_of_many_dates_keeps_what_is_frequent_over_all_of_them(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it was rare on the first ones."""
+    monkeypatch.setattr(payload_fields, "MAX_ROWS", 3)
+    for number, payload in enumerate([{"a": 1, "b": 1}, {"c": 1, "d": 1}, {"d": 1}]):
+        day = DAY + timedelta(days=number)
+        land(lake, payload, number, RECEIVED + timedelta(days=number))
+        write(lake, day)
+    assert catalogue(lake.settings)["path"].to_pylist() == ["$", "$.a", "$.d"]
+
+
+def test_a_payload_deeper_than_a_parser_goes_is_cut_off() -> None:
+    found = Fields()
+    found.add("x", b"[" * 5000 + b"]" * 5000, 1)
+    assert [(kind, field.path, field.events, field.cut_off) for kind, field in found] == [("x", "$", 1, 1)]
+
+
 # When it warns
 
 

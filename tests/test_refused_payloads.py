@@ -113,3 +113,20 @@ def test_a_refused_line_leaves_neither_person_nor_group_and_its_neighbours_load(
     ]
     assert lake.rows("select external_jid from whatsapp_participants") == [(participant().phone_jid,)]
     assert lake.rows("select external_jid from whatsapp_groups") == [(group(),)]
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "refused"),
+    [("1e308", 225_000, True), ("-1E-300", 230_000, True), ("1e308", 200_000, False), ("1e131071", 600, True)],
+)
+def test_numbers_that_fill_more_than_64_mib_when_written_out_are_refused(
+    lake: Lake, number: str, count: int, refused: bool
+) -> None:
+    """Nobody could read the row again: a snapshot of it would take gigabytes, or fail for good."""
+    body = b'{"type":"x","payload":[%s]}' % b",".join([number.encode()] * count)
+    lake.land(line(body, 1), line(event(), 2))
+    assert lake.load() == LoadCounts(files=1, lines=2, loaded=2 - refused, quarantined=int(refused))
+    assert (
+        lake.rows("select reason, left(detail, 5) from quarantined_events")
+        == [("refused_by_postgres", "54000")] * refused
+    )

@@ -390,3 +390,15 @@ def test_a_failed_write_leaves_the_old_file(lake: Lake) -> None:
     with pytest.raises(Exception, match="type"):
         write(lake, DAY)
     assert read(lake, "whatsapp_events", DAY).num_rows == 1
+
+
+def test_what_is_no_snapshot_in_the_folder_of_a_date_is_no_date(lake: Lake) -> None:
+    list(write_snapshots(lake.settings, lake.snapshots, DAY))
+    key = snapshot_key("whatsapp_events", DAY)
+    folder, _, name = key.rpartition("/")
+    for odd in (
+        f"{folder}/{name}.bak", f"{folder}/_SUCCESS", folder.replace("05-21", "05-22") + "/",
+        key.replace("2026-05-21", "2026-02-30"), key.replace("2026-05-21", "20260522"),
+    ):  # fmt: skip
+        lake.client.put_object(Bucket=lake.settings.snapshot_bucket, Key=odd, Body=b"")
+    assert lake.snapshots.dates("whatsapp_events") == ["2026-05-21"]
