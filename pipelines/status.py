@@ -15,6 +15,7 @@ import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 
+from pipelines import s3
 from pipelines.landed import split_lines
 from pipelines.landing_zone import LandingZone
 from pipelines.loading import pending
@@ -49,8 +50,11 @@ def collect(settings: LakeSettings) -> Status:
     """Gather the status; what can't be asked now is left out, and `errors` says why."""
     status = Status(processes=_processes(settings), counts={}, snapshots={}, changed_files=[], errors=[])
     with _noting(status, "counts"):
+        _ask_database(settings)
+        _ask_store(settings)
         status["counts"] = _counts(settings, status["changed_files"].append)
     with _noting(status, "snapshots"):
+        _ask_store(settings)
         store = SnapshotStore(settings)
         status["snapshots"] = {table: store.newest(table) for table in SCHEMAS}
     return status
@@ -89,12 +93,22 @@ def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
             case "dagster-daemon":
                 return _has_heartbeat(settings.dagster_postgres_url.get_secret_value())
             case "postgres":
-                psycopg.connect(settings.conninfo, connect_timeout=2).close()
+                _ask_database(settings)
             case "s3":
-                next(LandingZone(settings).files(), None)
+                _ask_store(settings)
     except UNREACHABLE:
         return False
     return True
+
+
+def _ask_database(settings: LakeSettings) -> None:
+    """Raise unless the database answers at once; what reads from it would wait for minutes for one that hangs."""
+    psycopg.connect(settings.conninfo, connect_timeout=2).close()
+
+
+def _ask_store(settings: LakeSettings) -> None:
+    """Raise unless the object store answers at once; what reads from it is made to wait for it."""
+    s3.client(settings, s3.FOR_A_QUESTION).list_objects_v2(Bucket=settings.landing_bucket, MaxKeys=1)
 
 
 def _has_heartbeat(storage_url: str) -> bool:

@@ -33,6 +33,7 @@ SHUTDOWN_SECONDS = 20  # longer than an answer can take: a body's 5 s and a land
 BACKLOG = 2048
 READ_AHEAD_BYTES = 32 * 1024  # of a connection, before its body is admitted
 GC_THRESHOLD = 50_000
+MALFORMED = "the request is not well-formed HTTP/1.1"
 
 _log = logging.getLogger("receiver")
 
@@ -53,7 +54,8 @@ class _Connection(web.RequestHandler):
         """Answer a request that could not be parsed, and close its connection."""
         if request.writer.output_size:
             raise ConnectionError("the answer had begun")
-        response = Answer(status, "refused", "the request is not well-formed HTTP/1.1")
+        _log.warning("request refused", extra={"status": status, "reason": MALFORMED})
+        response = Answer(status, "refused", MALFORMED)
         response.force_close()
         return response
 
@@ -101,8 +103,11 @@ async def serve(settings: ReceiverSettings, store: S3Store) -> None:
 def main() -> None:
     """Run the receiver. Exits with 1 and one line on stderr when it cannot start."""
     configure_logging()
-    for name in [name for name, value in os.environ.items() if name.startswith("AWS_") and not value]:
-        del os.environ[name]  # the store's client reads them itself, and would take empty for a value
+    for name in [name for name in os.environ if name.startswith("AWS_")]:  # the store's client reads them itself
+        if value := os.environ.pop(name).strip():  # it would take empty for a value
+            os.environ[name] = value
+        if not value.isprintable():
+            sys.exit(f"receiver: bad settings: {name}: holds a control character")
     try:
         settings = ReceiverSettings()
         store = open_store(settings)

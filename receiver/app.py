@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import lru_cache, partial
@@ -104,6 +105,8 @@ class Edge:
             answer = Answer(500, "unavailable", "an unexpected error")
         finally:
             self._open_requests -= 1
+        if hdrs.UPGRADE in request.headers:
+            answer.force_close()  # what follows on the connection may be lost to the parser
         path = request.rel_url.raw_path
         route = path if path in self._routes else "other"
         outcome = getattr(answer, "outcome", "ok")
@@ -118,7 +121,7 @@ class Edge:
         methods, handler = self._routes[path]
         if request.method in methods:
             return await handler(request)
-        answer = Answer(405, "refused", "Method Not Allowed")
+        answer = self._turned_away(Refusal(405, "Method Not Allowed"))
         answer.headers[hdrs.ALLOW] = ",".join(methods)
         return answer
 
@@ -158,7 +161,8 @@ class Edge:
         content = request.content
         chunks: list[bytes] = []
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
-            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            with suppress(ConnectionError):  # the sender has left, maybe after it had sent everything
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             request.writer.output_size = 0  # the answer itself has not begun
         try:
             if not content.is_eof():  # else it came with its headers: no need of a timer, which costs more than it

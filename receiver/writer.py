@@ -15,6 +15,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count, islice
@@ -37,7 +38,8 @@ ATTEMPT_SECONDS = 2.0
 ATTEMPT_BYTES_PER_SECOND = 8 * 1024 * 1024  # a file of this size gets a second more
 PAUSE_SECONDS = 0.2  # after a failed attempt
 
-_OF_ONE_REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in \S+ - ")
+REASON_LENGTH = 500
+_OF_ONE_REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in \S+ - |\S*whatsapp/\S*")
 _log = logging.getLogger(__name__)
 
 
@@ -74,6 +76,8 @@ class Readiness:
                 try:
                     async with asyncio.timeout(ATTEMPT_SECONDS):
                         await obstore.put_async(self.store, PROBE_KEY, b"", mode="overwrite", use_multipart=False)
+                        with suppress(AlreadyExistsError):  # some stores take no condition, which landing files have
+                            await obstore.put_async(self.store, PROBE_KEY, b"", mode="create", use_multipart=False)
                 except (BaseError, OSError) as error:
                     _log.warning("the landing bucket does not accept writes", extra={"reason": first_line(error)})
                     self._ready = False
@@ -197,8 +201,9 @@ class LandingWriter:
                 result = "stored"
             except (BaseError, OSError) as error:
                 result = _failure(error, again=attempt > 0)
-                _log.warning("landing file %s not confirmed", key, extra={"reason": first_line(error)})
             self.metrics.puts.labels(result).inc()
+            if result == "taken":
+                raise Unavailable("the landing key was taken")
             if result != "failed":
                 return
             if loop.time() + PAUSE_SECONDS >= deadline:
@@ -209,18 +214,16 @@ class LandingWriter:
 
 
 def _failure(error: Exception, *, again: bool) -> str:
-    """Tell what a refused PUT means: "confirmed late" when an earlier one of ours got through, else "failed".
+    """Tell what a refused PUT means: "confirmed late" when an earlier one of ours got through, "taken" without one.
 
-    S3's 409 comes as AlreadyExists too, but says only that another attempt is still under way. Raises Unavailable when
-    the key was somebody else's.
+    Else it has "failed": S3's 409 comes as AlreadyExists too, but says only that another attempt is still under way.
     """
-    if not isinstance(error, AlreadyExistsError) or "409 Conflict" in first_line(error):
-        return "failed"
-    if not again:
-        raise Unavailable("the landing key was taken") from error
-    return "confirmed late"
+    if isinstance(error, AlreadyExistsError) and "409 Conflict" not in str(error):
+        return "confirmed late" if again else "taken"
+    _log.warning("a landing file is not confirmed", extra={"reason": first_line(error)})
+    return "failed"
 
 
 def first_line(error: Exception) -> str:
     """Return what the client says first, without the key and the time taken: the same reason in the same words."""
-    return _OF_ONE_REQUEST.sub("", (str(error) or type(error).__name__).partition("\n")[0])
+    return _OF_ONE_REQUEST.sub("", (str(error) or type(error).__name__).partition("\n")[0][:REASON_LENGTH])

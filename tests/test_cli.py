@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -164,11 +165,38 @@ def test_send_fails_when_a_request_is_refused(
 
 
 @pytest.mark.usefixtures("lake_environment")
-def test_send_says_which_line_is_no_request(tmp_path: Path) -> None:
-    (tmp_path / "requests.jsonl").write_text('{"method": "POST"}\n')
+@pytest.mark.parametrize(
+    "line",
+    [b'{"method": "POST"}', b'{"method":5,"path":"/","headers":{},"body":""}', b"\xff\xfe\x00", b"[]", b"nothing",
+     b'{"method":"POST","path":"http://127.0.0.1:1/","headers":{},"body":""}',
+     b'{"method":"POST","path":"/","headers":{"X":null},"body":""}'],
+)  # fmt: skip
+def test_send_says_which_line_is_no_request(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "requests.jsonl").write_bytes(line + b"\n")
     done = wpp_lake("send", tmp_path / "requests.jsonl")
-    assert done.returncode == 1
-    assert "requests.jsonl:1: not a request" in done.stderr
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "requests.jsonl:1: not a request" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("lake_environment")
+def test_what_the_environment_prints_leads_past_a_proxy(
+    lake: Lake, lake_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake.land(line(event()))
+    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "example.invalid")
+    command = f"{sys.executable} -m pipelines.cli"
+    script = f'eval "$({command} env --data-dir {tmp_path})"; {command} status'
+    shell = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)  # noqa: S602  its purpose
+    assert (re.findall(r"landed_events +(\d+)", shell.stdout), shell.stderr) == (["1"], "")
+
+
+@pytest.mark.parametrize("verb", ["status", "up"])
+def test_an_empty_data_directory_is_not_the_one_it_runs_in(verb: str, tmp_path: Path) -> None:
+    done = wpp_lake(verb, "--data-dir", "", cwd=tmp_path)
+    assert (done.returncode, list(tmp_path.iterdir())) == (2, [])
+    assert "is empty" in done.stderr
 
 
 @pytest.mark.parametrize("url", ["", None])

@@ -351,6 +351,24 @@ def test_expecting_to_go_on(receiver: Receiver, version: str, lines: list[bytes]
     assert [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/")] == lines
 
 
+def test_expecting_to_go_on_and_leaving(receiver: Receiver) -> None:
+    """A sender that asks, sends its body all the same and leaves without waiting has its event landed."""
+    request = raw_delivery(event(), announced=len(event())).replace(b"\r\n", b"\r\nExpect: 100-continue\r\n", 1)
+    before = answers_counted(receiver, "accepted", "202")
+    with closing(connect(receiver, request)) as connection:
+        connection.shutdown(socket.SHUT_RDWR)
+    wait_for_metric(receiver, before + 1, REQUESTS, **labels("accepted", "202"))
+
+
+def test_upgrade(receiver: Receiver) -> None:
+    """A connection that asks for another protocol goes on with none: what came behind it could be lost."""
+    asking = b" HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n"
+    request = raw_delivery(event(), announced=len(event())).replace(b" HTTP/1.1\r\n", asking)
+    with closing(connect(receiver, request)) as connection:
+        answer = everything(connection)
+    assert (answer.split()[1], b"Connection: close" in answer) == (b"202", True)
+
+
 def test_cut_body(receiver: Receiver) -> None:
     """A body that ends before its announced length gets 400."""
     before = answers_counted(receiver, "refused", "400")

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from receiver.telemetry import REPEAT_SECONDS, FewRepeats
-from receiver.writer import first_line
+from receiver.writer import REASON_LENGTH, first_line
 
 
 def record(reason: str) -> logging.LogRecord:
@@ -50,3 +50,11 @@ def test_a_reason_of_the_store_is_the_same_for_every_request() -> None:
     assert {first_line(OSError(f"{each}\n\nDebug source:")) for each in said} == {
         "Generic S3 error: HTTP error: refused"
     }
+    taken = {
+        first_line(OSError(f"Object at location whatsapp/{key} is denied for path whatsapp/{key}")) for key in "ab"
+    }
+    assert len(taken) == 1
+
+
+def test_a_reason_of_the_store_is_short() -> None:
+    assert len(first_line(OSError("x" * 5_000_000))) == REASON_LENGTH

@@ -93,6 +93,7 @@ def test_bad_start() -> None:
     ("env", "said"),
     [
         ({"AWS_ACCESS_KEY_ID": "hush"}, "bad settings of the store: Generic S3 error: Missing SecretAccessKey"),
+        ({"AWS_REGION": "us\n-east"}, "bad settings: AWS_REGION: holds a control character"),
         ({"RECEIVER_HOST": "a" * 64}, f"cannot listen on {'a' * 64}:8080: not the name of a host"),
     ],
 )

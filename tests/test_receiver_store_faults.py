@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 
 import pytest
 from conftest import S3, bucket
@@ -151,3 +152,11 @@ def test_refusal_is_reported(refusal: Refusal) -> None:
 def test_refusal_is_not_final(refusal: Refusal) -> None:
     """An event that came while the store refused is acknowledged once it is landed."""
     assert (refusal.answer.status, refusal.landed) == (202, 1)
+
+
+def test_a_store_that_takes_no_condition_is_not_ready(s3: S3, landing: str) -> None:
+    """Landing files are put only where nothing is; a store that can't do that takes none of them."""
+    with fault_proxy(s3) as proxy:
+        proxy.faults = cycle((passes, answers(501)))
+        with start_receiver(proxy, landing, wait_ready=False) as receiver:
+            assert receiver.request("GET", "/readyz").status == 503

@@ -69,5 +69,15 @@ def test_a_process_that_lives_and_does_not_answer_is_not_healthy(lake: Lake, tmp
     assert found == {"receiver": False, "dagster-webserver": False}
 
 
+@pytest.mark.parametrize(
+    ("hangs", "told"), [("aws_endpoint_url_s3", ["counts", "snapshots"]), ("database_url", ["counts"])]
+)
+def test_what_hangs_is_left_out_and_told(lake: Lake, deaf: str, hangs: str, told: list[str]) -> None:
+    """A server that takes connections and says nothing would make a load wait, and its retries, for minutes."""
+    where = SecretStr(deaf.replace("http", "postgresql")) if hangs == "database_url" else deaf
+    status = collect(lake.settings.model_copy(update={hangs: where}))
+    assert ([error.partition(":")[0] for error in status["errors"]], status["counts"]) == (told, {})
+
+
 def test_without_a_stack_there_are_no_processes(lake: Lake) -> None:
     assert collect(lake.settings)["processes"] == []
