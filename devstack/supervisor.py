@@ -108,10 +108,13 @@ def _how(code: int) -> str:
 
 
 def _end(log: Path) -> str:
-    """Return the last line of a log."""
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_END_BYTES))
-        lines = file.read().decode(errors="replace").split("\n")
+    """Return the last line of a log, which somebody may have removed."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - LOG_END_BYTES))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return "(it can't be read)"
     return next((line.strip() for line in reversed(lines) if line.strip()), "(nothing)")
 
 

@@ -31,8 +31,8 @@ class ReceiverError(Exception):
 class Request(msgspec.Struct):
     """One request of a file; the body's bytes are those of the text in UTF-8, lone surrogates and all."""
 
-    method: Annotated[str, Meta(pattern="^[A-Za-z]+$")]
-    path: Annotated[str, Meta(pattern="^/")]  # of the receiver, and nowhere else
+    method: Annotated[str, Meta(pattern=r"^[A-Za-z]+\Z")]
+    path: Annotated[str, Meta(pattern="^/(?!/)")]  # of the receiver, and nowhere else
     headers: dict[str, str]
     body: str
 

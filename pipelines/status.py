@@ -51,10 +51,10 @@ def collect(settings: LakeSettings) -> Status:
     status = Status(processes=_processes(settings), counts={}, snapshots={}, changed_files=[], errors=[])
     with _noting(status, "counts"):
         _ask_database(settings)
-        _ask_store(settings)
+        _ask_store(settings, settings.landing_bucket)
         status["counts"] = _counts(settings, status["changed_files"].append)
     with _noting(status, "snapshots"):
-        _ask_store(settings)
+        _ask_store(settings, settings.snapshot_bucket)
         store = SnapshotStore(settings)
         status["snapshots"] = {table: store.newest(table) for table in SCHEMAS}
     return status
@@ -95,7 +95,7 @@ def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
             case "postgres":
                 _ask_database(settings)
             case "s3":
-                _ask_store(settings)
+                _ask_store(settings, settings.landing_bucket)
     except UNREACHABLE:
         return False
     return True
@@ -106,9 +106,9 @@ def _ask_database(settings: LakeSettings) -> None:
     psycopg.connect(settings.conninfo, connect_timeout=2).close()
 
 
-def _ask_store(settings: LakeSettings) -> None:
-    """Raise unless the object store answers at once; what reads from it is made to wait for it."""
-    s3.client(settings, s3.FOR_A_QUESTION).list_objects_v2(Bucket=settings.landing_bucket, MaxKeys=1)
+def _ask_store(settings: LakeSettings, bucket: str) -> None:
+    """Raise unless the object store lists a bucket at once; what reads from it is made to wait for it."""
+    s3.client(settings, s3.FOR_A_QUESTION).list_objects_v2(Bucket=bucket, MaxKeys=1)
 
 
 def _has_heartbeat(storage_url: str) -> bool:

@@ -169,6 +169,7 @@ def test_send_fails_when_a_request_is_refused(
     "line",
     [b'{"method": "POST"}', b'{"method":5,"path":"/","headers":{},"body":""}', b"\xff\xfe\x00", b"[]", b"nothing",
      b'{"method":"POST","path":"http://127.0.0.1:1/","headers":{},"body":""}',
+     b'{"method":"POST","path":"//127.0.0.1:1/","headers":{},"body":""}',
      b'{"method":"POST","path":"/","headers":{"X":null},"body":""}'],
 )  # fmt: skip
 def test_send_says_which_line_is_no_request(tmp_path: Path, line: bytes) -> None:

@@ -249,10 +249,11 @@ signal.pause()
 
 
 async def test_a_killed_child_is_started_again_and_that_is_said(tmp_path: Path) -> None:
-    """A killed child is started again and that is said."""
-    record, said = tmp_path / "processes.json", Sayings()
+    """A killed child is started again and that is said, also when its log was removed."""
+    record, said, sleeper = tmp_path / "processes.json", Sayings(), child(tmp_path, "sleeper", SLEEP)
     async with Supervisor(record, said) as supervisor:
-        await supervisor.start(child(tmp_path, "sleeper", SLEEP))
+        await supervisor.start(sleeper)
+        sleeper.log.unlink()
         first = recorded_pids(record)["sleeper"]
         os.kill(first, signal.SIGKILL)
         await eventually(lambda: recorded_pids(record)["sleeper"] != first, "a new process")
