@@ -48,7 +48,7 @@ def new_landing_files(
     listed = [] if everything else [now - timedelta(hours=back) for back in range(RECENT_HOURS)]
     pending = lake.pending_hours(*listed)
     hours = {hour for hour in pending if HOURS.has_partition_key(hour_key(hour))}
-    for hour in set(pending) - hours:
+    for hour in pending - hours:
         context.log.warning("landing files wait in %s, which is no hour to load yet, or ever", hour_key(hour))
     return dg.SensorResult(
         run_requests=[dg.RunRequest(tags=tags) for tags in range_tags(hours)],
