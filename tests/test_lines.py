@@ -101,7 +101,7 @@ def body_of(text: bytes) -> bytes:
         (body_of(b'{"type":"' + b"x" * 101 + b'","payload":1}'), "bad_envelope"),
         (body_of(b'{"type":"x"}'), "bad_envelope"),
         (body_of(b'{"type":"x","payload":"\xff"}'), "bad_utf8"),
-        (body_of(b'{"type":"x","payload":' + b"[" * 5000 + b"]" * 5000 + b"}"), "bad_line"),
+        (body_of(b'{"type":"x","payload":' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}"), "bad_line"),
     ],
 )
 def test_what_is_no_event_is_told_why(landed: bytes, reason: str) -> None:
