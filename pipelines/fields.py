@@ -188,7 +188,7 @@ class Fields:
         try:
             known.add(_parsed(payload), at)
         except RecursionError:  # nested deeper than a parser goes, though Postgres does
-            known.add([], at)
+            known.add({} if payload.startswith(b"{") else [], at)
             known.fields[0].cut_off += 1
         self._waiting += len(payload)
         if self._waiting > FOLD_BYTES:

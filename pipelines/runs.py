@@ -38,19 +38,22 @@ def run_load(hour: datetime | None = None) -> LoadCounts:
 def run_snapshots(day: date | None = None) -> Iterator[tuple[str, int]]:
     """Write one UTC date's snapshots, or the stale ones, today's among them; yield each file's address and its rows.
 
-    A date that can't be written stops no other: its error, the first there was, is raised when they are written.
+    A date that can't be written stops no other: RunError names such dates, and the first one's error, at the end.
     """
-    errors: list[Exception] = []
+    errors: dict[date, Exception] = {}
     for each in [day] if day else Lake().stale_dates():
         try:
             written = list(_run("snapshot", {PARTITION: each.isoformat()} | ({} if day else {ONLY_STALE: "true"})))
-        except Exception as error:  # noqa: BLE001  whatever it is, it is raised in the end
-            errors.append(error)
+        except Exception as error:  # noqa: BLE001  whatever it is, it is told in the end
+            errors[each] = error
             continue
         for file in written:
             yield str(file.metadata["dagster/uri"].value), int(str(file.metadata["dagster/partition_row_count"].value))
     if errors:
-        raise errors[0]
+        first = next(iter(errors.values()))
+        reason = str(first).strip().partition("\n")[0]
+        dates = ", ".join(map(str, errors))
+        raise RunError(f"not written: the snapshots of {dates}: {type(first).__name__}: {reason}") from first
 
 
 def _run(job: str, tags: Mapping[str, str]) -> Iterator[dg.AssetMaterialization]:

@@ -395,10 +395,13 @@ def test_the_catalogue_of_many_dates_keeps_what_is_frequent_over_all_of_them(
     assert catalogue(lake.settings)["path"].to_pylist() == ["$", "$.a", "$.d"]
 
 
-def test_a_payload_deeper_than_a_parser_goes_is_cut_off() -> None:
+@pytest.mark.parametrize(("start", "end", "counts"), [(b"[", b"]", (0, 1)), (b'{"a":[', b"]}", (1, 0))])
+def test_a_payload_deeper_than_a_parser_goes_is_cut_off(start: bytes, end: bytes, counts: tuple[int, int]) -> None:
     found = Fields()
-    found.add("x", b"[" * 1_000_000 + b"]" * 1_000_000, 1)
-    assert [(kind, field.path, field.events, field.cut_off) for kind, field in found] == [("x", "$", 1, 1)]
+    found.add("x", start * 1_000_000 + end * 1_000_000, 1)
+    ((kind, field),) = found
+    assert (kind, field.path, field.events, field.cut_off) == ("x", "$", 1, 1)
+    assert (field.objects, field.arrays) == counts
 
 
 # When it warns
