@@ -201,6 +201,8 @@ MEMBERSHIP_STUBS: frozenset[JSON] = frozenset({
     "GROUP_PARTICIPANT_LINKED_GROUP_JOIN", 141, "GROUP_PARTICIPANT_JOINED_GROUP_AND_PARENT_GROUP", 151,
     "GROUP_MEMBERSHIP_JOIN_APPROVAL_REQUEST_NON_ADMIN_ADD", 172,
 })  # fmt: skip
+# The stubs whose first parameter is the group's name. A change back to a former name has an id of its own only here.
+SUBJECT_STUBS: frozenset[JSON] = frozenset({"GROUP_CREATE", 20, "GROUP_CHANGE_SUBJECT", 21})
 UNDECRYPTED_STUBS: frozenset[JSON] = frozenset({"CIPHERTEXT", 2})
 # Every other stub tells what somebody did, and may carry the name of somebody else: a revoke, that of the message's
 # author under the key of whoever revoked it.
@@ -217,17 +219,18 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
     shown = _author_shown(rule, payload)
     author, agrees = _author(event.get("participant_jid"), shown)
     undecrypted = _is_among(stub, UNDECRYPTED_STUBS)
+    subject = "messageStubParameters.0" if _is_among(stub, SUBJECT_STUBS) else rule.subject
     named = author and agrees and (undecrypted or _is_among(stub, NO_STUBS))
     metadata = rule is _GROUP_METADATA
     pairs = _pairs(payload, None if agrees else shown, metadata=metadata) if metadata or not agrees else ()
     return Extracted(
         group_jid=_first_group(event, payload),
         author=author,
-        push_name=_name(payload, rule.name) if named else None,
+        push_name=_name(payload.get(rule.name)) if named else None,
         occurred_at=point_in_time(event.get("occurred_at")) or _first_time(payload, rule.time),
         members=tuple(person for person in rule.people(payload) if person) if rule.people else (),
         pairs=tuple(pairs),
-        subject=_name(payload, rule.subject),
+        subject=_name(at(payload, subject)) if subject else None,
         is_full_metadata=metadata and isinstance(payload.get("participants"), list),
         undecrypted=undecrypted,
     )
@@ -286,9 +289,8 @@ def _first_time(payload: JSON, paths: tuple[str, ...]) -> datetime | None:
     return None
 
 
-def _name(payload: JSON, path: str | None) -> str | None:
-    """Return the name at `path`, at most MAX_NAME characters of it; blank is none, and so is what stands for NUL."""
-    name = payload.get(path) if path else None
+def _name(name: JSON) -> str | None:
+    """Return at most MAX_NAME characters of a name; blank is none, and so is what stands for NUL."""
     return name[:MAX_NAME] if isinstance(name, str) and name[:MAX_NAME].replace("\ufffd", "").strip() else None
 
 

@@ -90,6 +90,17 @@ def test_other_stubs_parameters_are_nobody() -> None:
     assert shown(event(payload)).members == ()
 
 
+@pytest.mark.parametrize(
+    ("stub", "parameters", "subject"),
+    [("GROUP_CHANGE_SUBJECT", ["Nome"], "Nome"), (21, ["Nome"], "Nome"), ("GROUP_CREATE", ["Nome"], "Nome"),
+     (20, ["Nome"], "Nome"), (22, ["Nome"], None), (None, ["Nome"], None), (21, [" "], None), (21, [], None),
+     (21, "Nome", None), (21, [{}], None)],
+)  # fmt: skip
+def test_a_stub_of_a_new_name_names_the_group(stub: object, parameters: object, subject: str | None) -> None:
+    payload = message(participant(1), messageStubType=stub, messageStubParameters=parameters)
+    assert shown(event(payload)).subject == subject
+
+
 def test_a_stubs_parameter_with_half_a_surrogate_pair_shows_its_person() -> None:
     parameter = " " + json.dumps({"id": participant(2).lid_jid, "username": "a\ud83d"})
     payload = message(participant(1), messageStubType=27, messageStubParameters=[parameter])

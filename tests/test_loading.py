@@ -148,6 +148,22 @@ def test_a_groups_name_and_metadata_are_its_newest(lake: Lake) -> None:
     ) == [("newest", "new", RECEIVED, later(20))]
 
 
+def test_a_group_that_has_its_former_name_again_is_named_so(lake: Lake) -> None:
+    """The collector's update has the id of the first one then, and counts as delivered once more."""
+
+    def rename(name: str, seconds: int) -> list[bytes]:
+        time = int(later(seconds).timestamp())
+        stub = message(
+            participant(), messageStubType="GROUP_CHANGE_SUBJECT", messageStubParameters=[name], messageTimestamp=time
+        )
+        update = event({"id": group(), "subject": name}, kind="groups.update")
+        return [line(event(stub), ("stub", seconds), later(seconds)), line(update, name, later(seconds))]
+
+    lake.land(*rename("A", 0), *rename("B", 100), *rename("A", 200))
+    lake.load()
+    assert lake.rows("select display_name from whatsapp_groups") == [("A",)]
+
+
 def test_a_day_that_changed_has_a_new_revision(lake: Lake) -> None:
     lake.land(line(event(), 1))
     lake.load()

@@ -34,7 +34,7 @@ def on_a_small_disk(folder: Path, owner: Path, command: list[str]) -> list[str]:
         with suppress(subprocess.CalledProcessError):
             subprocess.run([*prefix, *mount, "true"], check=True, capture_output=True)
             return [*prefix, *mount, *command]
-    raise AssertionError("nobody can mount a file system here")
+    pytest.skip("nobody can mount a file system here; test_loading_disk_quota needs none")
 
 
 @pytest.fixture

@@ -1,0 +1,61 @@
+"""A file of Postgres' may not grow, as where a disk has quotas: the load fails and puts no line aside."""
+
+import resource
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from conftest import running
+from lake import Lake
+from test_loading_crash import LEDGER, land
+from test_loading_faults import connected, outcome
+
+from devstack.postgres import Postgres
+from devstack.waiting import free_ports, wait_until
+from pipelines.migrations import migrate
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+# More than 16 MB, the size of the log's files: those must go on.
+FILL = """
+insert into whatsapp_events (
+    event_id, type, received_at, last_received_at, body_received_at, deliveries, payload, payload_sanitized,
+    undecrypted, body_sha256, landing_key, landing_line
+)
+select gen_random_uuid(), 'x', now(), now(), now(), 1, to_jsonb(repeat('x', 1000)), false, false, '', '', 1
+from generate_series(1, 16000)
+"""
+
+
+def test_a_quota_fails_the_load_and_the_next_one_completes_it(
+    lake: Lake,
+    s3_client: "S3Client",
+    sample: list[dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    land(lake, sample)
+    lake.load()
+    expected = outcome(lake)
+    server = Postgres(tmp_path / "postgres", free_ports(1)[0], "test-password")
+    server.initialise()
+    with running(server.command(), server.folder, signal.SIGINT):
+        wait_until(server.check, "PostgreSQL")
+        migrate(server.url("postgres"))
+        monkeypatch.setenv("DATABASE_URL", server.url("postgres"))
+        with connected(s3_client) as limited:
+            limited.connection.execute(FILL)
+            limited.connection.execute("delete from whatsapp_events")
+            ((size,),) = limited.rows("select pg_relation_size('whatsapp_events')")
+            backend = limited.connection.info.backend_pid
+            usual = resource.prlimit(backend, resource.RLIMIT_FSIZE)
+            resource.prlimit(backend, resource.RLIMIT_FSIZE, (size, usual[1]))
+            with pytest.raises(psycopg.errors.InternalError_, match=r"could not extend file .*: File too large"):
+                limited.load()
+            assert limited.rows(LEDGER) == limited.rows("select * from quarantined_events") == []
+            resource.prlimit(backend, resource.RLIMIT_FSIZE, usual)
+            limited.load()
+            assert outcome(limited) == expected
