@@ -110,20 +110,16 @@ def _document(body: bytes) -> Any:
     """Parse strict RFC 8259 JSON. Raises ValueError.
 
     orjson refuses what is valid all the same, lone surrogate escapes and numbers beyond a double: those are left to
-    the standard library. Nobody reads a number, so none is made; of an object only what an Envelope has is given back,
-    for other keys may hold lone surrogates, which no converter takes.
+    the standard library, which reads an integer of any length as a double. Of an object only what an Envelope has is
+    given back, for other keys may hold lone surrogates, which no converter takes.
     """
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        found = json.loads(body.decode(), parse_constant=_no_constant, parse_int=_any_number, parse_float=_any_number)
+        found = json.loads(body.decode(), parse_constant=_no_constant, parse_int=float)
     if not isinstance(found, dict):
         return found
     return {name: found[name] for name in Envelope.__struct_fields__ if name in found}
-
-
-def _any_number(_digits: str) -> int:
-    return 0
 
 
 def _no_constant(name: str) -> Never:
