@@ -8,7 +8,6 @@ import hmac
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal
-from uuid import UUID
 
 import uuid_utils
 
@@ -32,7 +31,7 @@ def hour_prefix(moment: datetime) -> str:
 
 def new_key(received_at: datetime) -> str:
     """Return a key never used before, in the hour of `received_at`; time-ordered within one clock (UUIDv7)."""
-    return f"{hour_prefix(received_at)}{UUID(int=uuid_utils.uuid7().int)}.jsonl"
+    return f"{hour_prefix(received_at)}{uuid_utils.uuid7()}.jsonl"
 
 
 @lru_cache(1)
