@@ -9,6 +9,7 @@ import math
 import sys
 import time
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 
 import orjson
@@ -27,10 +28,8 @@ class Metrics:
         self._registry = of = CollectorRegistry()
         labels = ["route", "contract", "outcome", "status"]
         self.requests = Counter("receiver_requests", "Answered requests.", labels, registry=of)
-        self.seconds = Histogram(
-            "receiver_request_duration_seconds", "From a request's headers to its answer.", ["route"],
-            buckets=SECONDS, registry=of,
-        )  # fmt: skip
+        timing = partial(Histogram, buckets=SECONDS, registry=of)
+        self.seconds = timing("receiver_request_duration_seconds", "From a request's headers to its answer.", ["route"])
         self.in_flight = Gauge("receiver_requests_in_flight", "Requests not yet answered.", registry=of)
         self._answers: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self.request_bytes = Counter("receiver_request_bytes", "Bytes of the bodies read.", registry=of)
@@ -39,9 +38,7 @@ class Metrics:
         self.queue_bytes = Gauge("receiver_queue_bytes", "Bytes reserved for bodies not yet answered.", registry=of)
         self.queue_age = Gauge("receiver_queue_oldest_seconds", "Age of the oldest line not yet durable.", registry=of)
         self.puts = Counter("landing_puts", "Attempts to put a landing file.", ["result"], registry=of)
-        self.put_seconds = Histogram(
-            "landing_put_duration_seconds", "How long attempts took.", buckets=SECONDS, registry=of
-        )
+        self.put_seconds = timing("landing_put_duration_seconds", "How long attempts took.")
         self.file_events = Histogram("landing_file_events", "Events in a stored file.", buckets=EVENTS, registry=of)
         build = Gauge("receiver_build_info", "The running version.", ["version"], registry=of)
         build.labels(version("wpp-lake")).set(1)
