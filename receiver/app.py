@@ -10,12 +10,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import formatdate
-from functools import lru_cache, partial
+from functools import partial
 from http import HTTPStatus
 
 import orjson
 from aiohttp import HttpVersion11, hdrs, web
+from aiohttp.helpers import rfc822_formatted_time
 from obstore.store import S3Store
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -55,7 +55,7 @@ class Answer(web.StreamResponse):
         self._keep_alive = self._keep_alive is not False and request.keep_alive  # False: force_close() was called
         others = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
         head = (
-            f"HTTP/1.1 {self.status} {self.reason}\r\nDate: {_date(int(time.time()))}\r\n"
+            f"HTTP/1.1 {self.status} {self.reason}\r\nDate: {rfc822_formatted_time()}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(self._json)}\r\n"
             f"Connection: {'keep-alive' if self._keep_alive else 'close'}\r\n{others}\r\n"
         )
@@ -63,11 +63,6 @@ class Answer(web.StreamResponse):
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Do nothing: everything is sent."""
-
-
-@lru_cache(1)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)
 
 
 class Edge:
