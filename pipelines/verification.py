@@ -6,7 +6,6 @@ Belongs here: what makes a landed line trustworthy. Not: whether it can be loade
 import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from pipelines.landed import LandedEvent, LandingLineError, decode_line, split_lines
@@ -18,28 +17,17 @@ class NoSecretError(Exception):
     """There is nothing to verify with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A line, or with number 0 a file, that isn't what it was when it was landed."""
-
-    key: str
-    number: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.key}:{self.number}: {self.reason}" if self.number else f"{self.key}: {self.reason}"
-
-
-def verify(zone: LandingZone, secrets: Sequence[bytes], hour: datetime | None = None) -> tuple[int, list[Failure]]:
+def verify(zone: LandingZone, secrets: Sequence[bytes], hour: datetime | None = None) -> tuple[int, list[str]]:
     """Verify one UTC hour's landed lines, or all; return how many there are, and what fails. Raises NoSecretError.
 
+    A failure names the file, and the line where it is one's: that isn't what it was when it was landed.
     The signature covers the body, and the id in the current contract; the digest that the receiver put beside a file
     covers the rest of its lines.
     """
     if not secrets:
         raise NoSecretError("WHATSAPP_WEBHOOK_SECRET isn't set: there is nothing to verify with")
     lines = 0
-    failures: list[Failure] = []
+    failures: list[str] = []
     files = (file for page in zone.files(hour) for file in page)
     for fetched in zone.fetch(files):
         lines += len(split_lines(fetched.content))
@@ -47,25 +35,25 @@ def verify(zone: LandingZone, secrets: Sequence[bytes], hour: datetime | None = 
     return lines, failures
 
 
-def _failures(fetched: FetchedFile, secrets: Sequence[bytes]) -> Iterator[Failure]:
+def _failures(fetched: FetchedFile, secrets: Sequence[bytes]) -> Iterator[str]:
     key = fetched.file.key
     if fetched.fault:
-        yield Failure(key, 0, f"the store can't give it: {fetched.fault}")
+        yield f"{key}: the store can't give it: {fetched.fault}"
     if fetched.sha256 is not None and fetched.sha256 != hashlib.sha256(fetched.content).hexdigest():
-        yield Failure(key, 0, "the file isn't what the receiver put: its digest differs")
+        yield f"{key}: the file isn't what the receiver put: its digest differs"
     for number, line in enumerate(split_lines(fetched.content), 1):
         try:
             event = decode_line(line)
             signed = event.signed
         except LandingLineError as error:
-            yield Failure(key, number, str(error))
+            yield f"{key}:{number}: {error}"
             continue
         if not _is_authentic(event, signed, secrets):
-            yield Failure(key, number, "the signature does not verify")
+            yield f"{key}:{number}: the signature does not verify"
         elif event.raw is not None and bytes(event.body) != signed.translate(NEWLINES_TO_SPACES).strip(b" \t"):
-            yield Failure(key, number, "body isn't what raw holds")
+            yield f"{key}:{number}: body isn't what raw holds"
         elif not key.startswith(hour_prefix(event.received_at)):
-            yield Failure(key, number, "received_at isn't in the hour of the key")
+            yield f"{key}:{number}: received_at isn't in the hour of the key"
 
 
 def _is_authentic(event: LandedEvent, signed: bytes, secrets: Sequence[bytes]) -> bool:
