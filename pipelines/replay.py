@@ -57,13 +57,10 @@ def replay(path: Path, receiver_url: str, on_answer: Callable[[], object] = lamb
     """
     try:
         return asyncio.run(_replay(path, receiver_url, on_answer))
-    except ExceptionGroup as errors:
-        error = errors.exceptions[0]
-    if isinstance(error, TimeoutError):
-        raise ReceiverError(f"no answer within {TIMEOUT.total} s")
-    if isinstance(error, aiohttp.ClientError):
-        raise ReceiverError(f"{type(error).__name__}: {error}")
-    raise error
+    except TimeoutError:
+        raise ReceiverError(f"no answer within {TIMEOUT.total} s") from None
+    except aiohttp.ClientError as error:
+        raise ReceiverError(f"{type(error).__name__}: {error}") from None
 
 
 def replay_with_progress(path: Path, receiver_url: str) -> Counter[str]:
@@ -82,9 +79,8 @@ async def _replay(path: Path, receiver_url: str, on_answer: Callable[[], object]
             answers[await _send(session, request)] += 1
             on_answer()
 
-    async with aiohttp.ClientSession(receiver_url, timeout=TIMEOUT) as session, asyncio.TaskGroup() as tasks:
-        for _ in range(CONCURRENCY):
-            tasks.create_task(send_what_waits(session))
+    async with aiohttp.ClientSession(receiver_url, timeout=TIMEOUT) as session:
+        await asyncio.gather(*(send_what_waits(session) for _ in range(CONCURRENCY)))
     return answers
 
 
