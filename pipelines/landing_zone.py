@@ -83,19 +83,11 @@ class LandingZone:
         try:
             for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
                 last = page[-1]["path"]
-                yield [
-                    LandingFile(meta["path"], hour, meta["size"], meta["e_tag"])
-                    for meta in page
-                    if (hour := _hour(meta["path"]))
-                ]
+                yield _landing_files((meta["path"], meta["size"], meta["e_tag"]) for meta in page)
         except obstore.exceptions.InvalidPathError:  # a key that this client has no word for, among the next ones
             pages = s3.client(self._settings).get_paginator("list_objects_v2")
             for found in pages.paginate(Bucket=self._settings.landing_bucket, Prefix=prefix, StartAfter=last):
-                yield [
-                    LandingFile(each["Key"], hour, each["Size"], each["ETag"])
-                    for each in found.get("Contents", ())
-                    if (hour := _hour(each["Key"]))
-                ]
+                yield _landing_files((each["Key"], each["Size"], each["ETag"]) for each in found.get("Contents", ()))
 
     def fetch(self, files: Iterable[LandingFile]) -> Iterator[FetchedFile]:
         """Yield the files with their bytes, in their order, some of them fetched ahead: bounded in number and bytes."""
@@ -137,6 +129,11 @@ class LandingZone:
     def _get(self, key: str) -> "tuple[GetResult, bytes]":
         found = obstore.get(self._store, key)
         return found, bytes(found.bytes())
+
+
+def _landing_files(listed: Iterable[tuple[str, int, str | None]]) -> list[LandingFile]:
+    """Return the landing files among the objects listed."""
+    return [LandingFile(key, hour, size, etag) for key, size, etag in listed if (hour := _hour(key))]
 
 
 def _hour(key: str) -> datetime | None:
