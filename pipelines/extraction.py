@@ -266,7 +266,7 @@ def _author(envelope_jid: JSON, shown: Person | None) -> tuple[Person | None, bo
     stated = (person(envelope_jid) or bare_phone(envelope_jid)) if envelope_jid else None
     if stated is None or shown is None:
         return stated or shown, True
-    if stated.agrees_with(shown):
+    if not set(stated.jids).isdisjoint(shown.jids):
         return known(stated.lid or shown.lid, stated.phone or shown.phone), True
     return stated, False
 

@@ -44,12 +44,6 @@ class Person:
         """`<digits>@s.whatsapp.net`, where the phone is known."""
         return None if self.phone is None else f"{self.phone}@s.whatsapp.net"
 
-    def agrees_with(self, other: "Person") -> bool:
-        """Whether the two share an address, and so are one person."""
-        return (self.lid is not None and self.lid == other.lid) or (
-            self.phone is not None and self.phone == other.phone
-        )
-
 
 def person(*addresses: Any) -> Person | None:
     """Return the person whose addresses these are: the first LID and the first phone among them, None without any.
