@@ -70,9 +70,7 @@ class Observations:
                 group.describe(line)
         if shown.author:
             self._add_person(line, shown.author, shown.push_name)
-        for person in shown.members:
-            self._add_person(line, person)
-        for person in shown.pairs:
+        for person in shown.members + shown.pairs:
             self._add_person(line, person)
 
     def _add_person(self, line: Row, person: Person, name: str | None = None) -> None:
