@@ -9,7 +9,7 @@ import logging
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import IO, Any, Literal
 
 import pyarrow as pa
@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from pipelines.distinct import REGISTERS, estimate
 from pipelines.fields import Fields, example
-from pipelines.schemas import PAYLOAD_FIELDS, SCHEMA_VERSION
+from pipelines.schemas import PAYLOAD_FIELDS
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, snapshot_key, write_parquet
+from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, snapshot_key
 
 logger = logging.getLogger(__name__)
 
@@ -44,17 +44,11 @@ def write_catalogue(store: SnapshotStore, day: date, *, only_stale: bool = False
     revision = store.revision(EVENTS, day)
     if revision is None or (only_stale and revision == store.revision(FIELDS, day)):
         return None
-    with tempfile.TemporaryFile() as events, tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile() as events:
         shown = store.get(snapshot_key(EVENTS, day), events)
-        metadata = {name: shown[name] for name in ("state_at", "revision")} | {
-            "schema_version": SCHEMA_VERSION,
-            "created_at": datetime.now(UTC).isoformat(),
-        }
         batches = published(figures(_described(events))).to_batches()
-        metadata |= write_parquet(file, PAYLOAD_FIELDS, iter(batches), metadata)
-        file.seek(0)
-        store.put(snapshot_key(FIELDS, day), file, metadata)
-    return Snapshot(FIELDS, snapshot_key(FIELDS, day), int(metadata["row_count"]))
+    metadata = {name: shown[name] for name in ("state_at", "revision")}
+    return store.write(FIELDS, day, PAYLOAD_FIELDS, batches, metadata)
 
 
 def catalogue(settings: LakeSettings, since: date | None = None, until: date | None = None) -> pa.Table:

@@ -5,7 +5,7 @@ Belongs here: which files to write, from which moment, and how. Not: their colum
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -75,6 +75,18 @@ class SnapshotStore:
         self.bucket = settings.snapshot_bucket
         self._client = s3.client(settings)
 
+    def write(
+        self, table: str, day: date, schema: pa.Schema, batches: Iterable[pa.RecordBatch], metadata: Mapping[str, str]
+    ) -> Snapshot:
+        """Write a table's file of a date, with this metadata and what the rows add to it."""
+        key, created_at = snapshot_key(table, day), datetime.now(UTC).isoformat()
+        shown = {"schema_version": SCHEMA_VERSION, "created_at": created_at, **metadata}
+        with tempfile.TemporaryFile() as file:
+            shown |= _write_parquet(file, schema, batches, shown)
+            file.seek(0)
+            self.put(key, file, shown)
+        return Snapshot(table, key, int(shown["row_count"]))
+
     def put(self, key: str, file: IO[bytes], metadata: dict[str, str]) -> None:
         """Put a file in one step: a reader sees the old one or the new one, and a killed writer leaves nothing."""
         one_put = TransferConfig(multipart_threshold=MOST_IN_ONE_PUT + 1)
@@ -127,14 +139,10 @@ def write_snapshots(
         cursor.execute("set transaction isolation level repeatable read, read only")
         cursor.execute(_filled("snapshots/moment", date=day))
         moment = cursor.fetchone()
-        metadata = {
-            "schema_version": SCHEMA_VERSION,
-            "state_at": moment[0].astimezone(UTC).isoformat(),
-            "created_at": datetime.now(UTC).isoformat(),
-        }
-        revisions = _revisions(day, moment)
+        state_at, revisions = moment[0].astimezone(UTC).isoformat(), _revisions(day, moment)
         for table in _stale_tables(store, day, revisions) if only_stale else revisions:
-            yield _write(cursor, store, table, day, metadata | {"revision": revisions[table]})
+            metadata = {"state_at": state_at, "revision": revisions[table]}
+            yield store.write(table, day, SCHEMAS[table], _batches(cursor, table, day), metadata)
 
 
 def _revisions(day: date, moment: Sequence[Any]) -> dict[str, str]:
@@ -148,16 +156,8 @@ def _stale_tables(store: SnapshotStore, day: date, revisions: Mapping[str, str])
     return [table for table, revision in revisions.items() if store.revision(table, day) != revision]
 
 
-def _write(cursor: adbc.Cursor, store: SnapshotStore, table: str, day: date, metadata: dict[str, str]) -> Snapshot:
-    with tempfile.TemporaryFile() as file:
-        metadata |= write_parquet(file, SCHEMAS[table], _batches(cursor, table, day), metadata)
-        file.seek(0)
-        store.put(snapshot_key(table, day), file, metadata)
-    return Snapshot(table, snapshot_key(table, day), int(metadata["row_count"]))
-
-
-def write_parquet(
-    file: IO[bytes], schema: pa.Schema, batches: Iterator[pa.RecordBatch], metadata: Mapping[str, str]
+def _write_parquet(
+    file: IO[bytes], schema: pa.Schema, batches: Iterable[pa.RecordBatch], metadata: Mapping[str, str]
 ) -> dict[str, str]:
     """Write batches as a Parquet file with this metadata, and with what the rows add to it, which is returned."""
     rows, received = 0, set[datetime]()
@@ -203,7 +203,7 @@ def _read_ahead(groups: Iterator[pa.Table]) -> Iterator[pa.Table]:
             yield group
 
 
-def _row_groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+def _row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Join batches until they have the rows, or the bytes, of a row group."""
     gathered: list[pa.RecordBatch] = []
     for batch in batches:
