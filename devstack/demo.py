@@ -5,18 +5,16 @@ the stack (lifecycle.py), sending, loading and counting themselves (pipelines/).
 """
 
 import asyncio
-import io
 import json
 import os
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 import psycopg
-import pyarrow.parquet as pq
 
 from devstack.errors import StackError
 from devstack.lifecycle import Say, until_stopped, up
@@ -26,7 +24,7 @@ from devstack.supervisor import spawn
 from pipelines.queries import query
 from pipelines.replay import replay_with_progress, requests
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import EVENTS, snapshot_key
+from pipelines.snapshots import EVENTS, SnapshotStore, snapshot_key
 from pipelines.status import Status, collect
 
 SAMPLE = Path(__file__).with_name("sample") / "requests.jsonl"
@@ -92,7 +90,7 @@ def _summarise(stack: Stack, answers: Counter[str], say: Say) -> bool:
     checks = [
         ("requests acknowledged", answers["accepted"] + answers["duplicate"], answers.total()),
         (f"of its events in {EVENTS}", loaded, len(ids)),
-        *_snapshots(stack, ids, days, status, say),
+        *_snapshots(ids, days, status, say),
     ]
     wrong = [f"WRONG: {found} {what}, not {expected}" for what, found, expected in checks if found != expected]
     for line in wrong or ["The counts add up."]:
@@ -111,22 +109,20 @@ def _status(stack: Stack) -> Status:
     return status
 
 
-def _snapshots(stack: Stack, ids: set[str], days: set[date], status: Status, say: Say) -> Iterator[Check]:
+def _snapshots(ids: set[str], days: set[date], status: Status, say: Say) -> Iterator[Check]:
     """Say how many rows the snapshots have, and yield what of it the tables tell too."""
-    of_sample = [ids.intersection(_column(stack, EVENTS, day, "event_id", say)) for day in sorted(days)]
+    of_sample = [ids.intersection(_column(EVENTS, day, "event_id", say)) for day in sorted(days)]
     yield "of its events in snapshots", sum(map(len, of_sample)), len(ids)
     for table in STATE_TABLES:
         newest = date.fromisoformat(str(status["snapshots"][table]))
-        yield f"rows in the snapshot of {table}", len(_column(stack, table, newest, "id", say)), status["counts"][table]
+        yield f"rows in the snapshot of {table}", len(_column(table, newest, "id", say)), status["counts"][table]
 
 
-def _column(stack: Stack, table: str, day: date, name: str, say: Say) -> list[object]:
+def _column(table: str, day: date, name: str, say: Say) -> list[object]:
     """Return a column of a snapshot, and say how long it is."""
-    key = snapshot_key(table, day)
-    with closing(stack.seaweed.client()) as client:
-        file = client.get_object(Bucket=SNAPSHOT_BUCKET, Key=key)["Body"].read()
-    values: list[object] = pq.read_table(io.BytesIO(file), columns=[name]).column(name).to_pylist()
-    say(f"s3://{SNAPSHOT_BUCKET}/{key}: {len(values)} rows")
+    store = SnapshotStore(LakeSettings.from_environment())
+    values: list[object] = store.read(table, day, [name]).column(name).to_pylist()
+    say(f"s3://{store.bucket}/{snapshot_key(table, day)}: {len(values)} rows")
     return values
 
 

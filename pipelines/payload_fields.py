@@ -4,7 +4,6 @@ Belongs here: writing a date's file, joining those of several dates, which paths
 payload (fields), nor the columns (schemas).
 """
 
-import io
 import logging
 import tempfile
 from collections import defaultdict
@@ -60,7 +59,7 @@ def catalogue(settings: LakeSettings, since: date | None = None, until: date | N
     dates = [day for day in map(date.fromisoformat, store.dates(FIELDS)) if (since or day) <= day <= (until or day)]
     every = FIGURES.empty_table()
     for day in dates:
-        every = _limited(joined(every, _read(store, day, FIGURES.names)), SLACK * MAX_ROWS)
+        every = _limited(joined(every, store.read(FIELDS, day, FIGURES.names)), SLACK * MAX_ROWS)
     return published(_limited(every, MAX_ROWS))
 
 
@@ -133,14 +132,8 @@ def _batches(file: pq.ParquetFile) -> Iterator[Any]:
         yield from file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(TAKEN_AS))
 
 
-def _read(store: SnapshotStore, day: date, columns: list[str]) -> pa.Table:
-    with io.BytesIO() as file:
-        store.get(snapshot_key(FIELDS, day), file)
-        return pq.read_table(file, columns=columns)
-
-
 def _paths(store: SnapshotStore, day: date) -> set[tuple[str, str]]:
-    return {(row["type"], row["path"]) for row in _read(store, day, KEY).to_pylist()}
+    return {(row["type"], row["path"]) for row in store.read(FIELDS, day, KEY).to_pylist()}
 
 
 def _sum(one: Any, other: Any) -> Any:

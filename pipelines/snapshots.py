@@ -3,6 +3,7 @@
 Belongs here: which files to write, from which moment, and how. Not: their columns (schemas, sql/snapshots).
 """
 
+import io
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -97,6 +98,12 @@ class SnapshotStore:
         found = self._client.get_object(Bucket=self.bucket, Key=key)
         shutil.copyfileobj(found["Body"], file)
         return found["Metadata"]
+
+    def read(self, table: str, day: date, columns: list[str]) -> pa.Table:
+        """Return some columns of a table's snapshot of a date."""
+        with io.BytesIO() as file:
+            self.get(snapshot_key(table, day), file)
+            return pq.read_table(file, columns=columns)
 
     def revision(self, table: str, day: date) -> str | None:
         """Return the revision that the table's snapshot of a date shows, None without one."""
