@@ -183,7 +183,8 @@ def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
 
 
 def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
-    batch = batch.only(_unknown(conn, batch.files))
+    listed = conn.execute(query("load/new_files"), _as_listed(batch.files))
+    batch = batch.only({key for key, changed in listed if not changed})
     if not batch.files:
         return LoadCounts()
     batch.withhold(set(conn.execute(query("load/discarded"), {"keys": [file.key for file in batch.files]})))
@@ -197,11 +198,6 @@ def alone(conn: Connection) -> Iterator[None]:
         conn.execute(query("load/lock_people"))
         conn.execute(query("load/lock_events_alone"))
         yield
-
-
-def _unknown(conn: Connection, files: Sequence[LandingFile]) -> set[str]:
-    """Return the keys of the files that the ledger doesn't know."""
-    return {key for key, changed in conn.execute(query("load/new_files"), _as_listed(files)) if not changed}
 
 
 def store(conn: Connection, batch: Batch, enter: Enter) -> LoadCounts:
