@@ -5,7 +5,7 @@ format: PostgreSQL's documentation of COPY, "Binary Format"; the types: their re
 """
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -58,15 +58,10 @@ def row(*fields: bytes) -> bytes:
     return _COUNT.pack(len(fields)) + b"".join(fields)
 
 
-def copy(conn: Connection, name: str, rows: Iterable[bytes]) -> None:
+def copy(conn: Connection, name: str, rows: Iterator[bytes]) -> None:
     """Copy written rows by the statement `sql/<name>.sql`."""
     with conn.cursor() as cursor, cursor.copy(query(name)) as copying:
-        for block in _blocks(iter(rows)):
+        copying.write(_BEGIN)
+        while block := b"".join(islice(rows, _ROWS_A_WRITE)):
             copying.write(block)
-
-
-def _blocks(rows: Iterator[bytes]) -> Iterator[bytes]:
-    yield _BEGIN
-    while block := b"".join(islice(rows, _ROWS_A_WRITE)):
-        yield block
-    yield _END
+        copying.write(_END)
