@@ -69,11 +69,7 @@ class LandingZone:
         self._store = S3Store(
             settings.landing_bucket,
             config=config,
-            client_options={
-                "allow_http": True,
-                "timeout": timedelta(seconds=60),
-                "connect_timeout": timedelta(seconds=5),
-            },
+            client_options={"allow_http": True, "timeout": "60s", "connect_timeout": "5s"},
             retry_config={"max_retries": 6, "retry_timeout": timedelta(seconds=30)},
         )
 
