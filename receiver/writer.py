@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from itertools import count, islice
+from itertools import count
 from typing import NamedTuple
 
 import obstore
@@ -124,9 +124,9 @@ class LandingWriter:
 
     @property
     def oldest_seconds(self) -> float:
-        """The age of the oldest line that isn't decided yet; 0 without one."""
+        """The age of the oldest line that isn't decided yet; 0 without one. Lines wait only beside older ones."""
         now = asyncio.get_running_loop().time()
-        return now - min([*self._files.values(), *(line.taken for line in islice(self._waiting, 1))], default=now)
+        return now - min(self._files.values(), default=now)
 
     async def close(self) -> None:
         """Return when every submitted line is decided."""
