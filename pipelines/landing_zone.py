@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from obstore import GetResult
     from obstore.store import S3Config
 
-FETCHERS = 8
+FETCHERS = 32  # each waits most of its time, the more the further away the store is
 AHEAD_FILES, AHEAD_BYTES = 64, 16 << 20
 NOT_GIVEN = (obstore.exceptions.BaseError, FileNotFoundError)
 
