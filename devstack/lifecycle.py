@@ -23,6 +23,7 @@ from devstack.stack import DAGSTER_DATABASE, LAKE_DATABASE, LANDING_BUCKET, Plan
 from devstack.state import State, locked
 from devstack.supervisor import Supervisor
 from devstack.waiting import is_free, wait_until
+from pipelines import environment
 from pipelines.migrations import migrate
 from pipelines.settings import LakeSettings
 from receiver.settings import ReceiverSettings, complaints
@@ -56,15 +57,16 @@ async def up(plan: Plan, say: Say, then: Then = until_stopped) -> int:
 
 
 async def _work(plan: Plan, supervisor: Supervisor, say: Say, then: Then) -> int:
-    stack = _prepare(plan)
+    stack = _prepare(plan, say)
     await _start(stack, supervisor)
     dagster = f"  dagster {plan.dagster_url}" if plan.dagster else ""
     say(f"READY  receiver {plan.receiver_url}{dagster}  data {plan.data_dir}")
     return await then(stack)
 
 
-def _prepare(plan: Plan) -> Stack:
+def _prepare(plan: Plan, say: Say) -> Stack:
     """End what a killed stack left behind, see that the ports are free, and make the folders and files."""
+    last = environment.read(plan.data_dir) if (plan.data_dir / "env").exists() else {}
     processes.end_leftovers(plan.record)
     for name, port in plan.ports.items():
         if not is_free(port):
@@ -73,10 +75,13 @@ def _prepare(plan: Plan) -> Stack:
         raise StackError("the receiver and Dagster need different ports")
     stack = Stack(plan, State.load(plan.data_dir, plan.ports.values()))
     LakeSettings.from_environment(database_url=stack.environment["DATABASE_URL"])  # or it says now what is wrong
+    secret = stack.environment["WHATSAPP_WEBHOOK_SECRET"]
     try:
-        ReceiverSettings(whatsapp_webhook_secret=stack.environment["WHATSAPP_WEBHOOK_SECRET"])
+        ReceiverSettings(whatsapp_webhook_secret=secret)
     except ValidationError as error:
         raise StackError(f"settings: {complaints(error)}") from None
+    if last.get("WHATSAPP_WEBHOOK_SECRET", secret) != secret:
+        say("the webhook secret is not that of the last start: WHATSAPP_WEBHOOK_SECRET is another one, or not set now")
     stack.initialise()
     return stack
 

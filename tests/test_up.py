@@ -270,6 +270,15 @@ def test_a_stop_while_it_starts_ends_everything(tmp_path: Path) -> None:
     assert "READY" not in up.printed.read_text()
 
 
+def test_another_webhook_secret_than_last_time_is_said(tmp_path: Path) -> None:
+    """It may be that the variable was forgotten: then the sender's deliveries are refused."""
+    with running("up", tmp_path / "lake", "--no-dagster", WHATSAPP_WEBHOOK_SECRET="given") as first:
+        wait_for(lambda: "s3" in first.pids(), "the first children")
+    assert "secret" not in first.printed.read_text()
+    with running("up", tmp_path / "lake", "--no-dagster") as second:
+        assert "WHATSAPP_WEBHOOK_SECRET" in second.line("the webhook secret is not that of the last start")
+
+
 def test_a_killed_up_leaves_nothing_that_the_next_one_does_not_end(tmp_path: Path) -> None:
     """After SIGKILL of `up` the next one starts on the same data and the same secrets, with no old process left."""
     with running("up", tmp_path / "lake", "--no-dagster") as first:
