@@ -1,7 +1,8 @@
 """A file of Postgres' may not grow, as where a disk has quotas: the load fails and puts no line aside."""
 
-import resource
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,16 @@ from generate_series(1, 16000)
 """
 
 
+@contextmanager
+def served(server: Postgres, client: "S3Client", largest: int = -1) -> Iterator[Lake]:
+    """Run PostgreSQL, whose files may have so many bytes, with its lake."""
+    with running(["prlimit", f"--fsize={largest}:", *server.command()], server.folder, signal.SIGINT):
+        wait_until(server.check, "PostgreSQL")
+        migrate(server.url("postgres"))
+        with connected(client) as lake:
+            yield lake
+
+
 def test_a_quota_fails_the_load_and_the_next_one_completes_it(
     lake: Lake,
     s3_client: "S3Client",
@@ -42,20 +53,16 @@ def test_a_quota_fails_the_load_and_the_next_one_completes_it(
     expected = outcome(lake)
     server = Postgres(tmp_path / "postgres", free_ports(1)[0], "test-password")
     server.initialise()
-    with running(server.command(), server.folder, signal.SIGINT):
-        wait_until(server.check, "PostgreSQL")
-        migrate(server.url("postgres"))
-        monkeypatch.setenv("DATABASE_URL", server.url("postgres"))
-        with connected(s3_client) as limited:
-            limited.connection.execute(FILL)
-            limited.connection.execute("delete from whatsapp_events")
-            ((size,),) = limited.rows("select pg_relation_size('whatsapp_events')")
-            backend = limited.connection.info.backend_pid
-            usual = resource.prlimit(backend, resource.RLIMIT_FSIZE)
-            resource.prlimit(backend, resource.RLIMIT_FSIZE, (size, usual[1]))
-            with pytest.raises(psycopg.errors.InternalError_, match=r"could not extend file .*: File too large"):
-                limited.load()
-            assert limited.rows(LEDGER) == limited.rows("select * from quarantined_events") == []
-            resource.prlimit(backend, resource.RLIMIT_FSIZE, usual)
+    monkeypatch.setenv("DATABASE_URL", server.url("postgres"))
+    with served(server, s3_client) as filled:
+        filled.connection.execute("alter table whatsapp_events set (autovacuum_enabled = off)")  # it would make room
+        filled.connection.execute(FILL)
+        filled.connection.execute("delete from whatsapp_events")
+        ((size,),) = filled.rows("select pg_relation_size('whatsapp_events')")
+    with served(server, s3_client, size) as limited:
+        with pytest.raises(psycopg.errors.InternalError_, match=r"could not extend file .*: File too large"):
             limited.load()
-            assert outcome(limited) == expected
+        assert limited.rows(LEDGER) == limited.rows("select * from quarantined_events") == []
+    with served(server, s3_client) as free:
+        free.load()
+        assert outcome(free) == expected
