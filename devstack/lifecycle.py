@@ -66,7 +66,6 @@ async def _work(plan: Plan, supervisor: Supervisor, say: Say, then: Then) -> int
 
 def _prepare(plan: Plan, say: Say) -> Stack:
     """End what a killed stack left behind, see that the ports are free, and make the folders and files."""
-    last = environment.read(plan.data_dir) if (plan.data_dir / "env").exists() else {}
     processes.end_leftovers(plan.record)
     for name, port in plan.ports.items():
         if not is_free(port):
@@ -80,7 +79,7 @@ def _prepare(plan: Plan, say: Say) -> Stack:
         ReceiverSettings(whatsapp_webhook_secret=secret)
     except ValidationError as error:
         raise StackError(f"settings: {complaints(error)}") from None
-    if last.get("WHATSAPP_WEBHOOK_SECRET", secret) != secret:
+    if (plan.data_dir / "env").exists() and environment.read(plan.data_dir).get("WHATSAPP_WEBHOOK_SECRET") != secret:
         say("the webhook secret is not that of the last start: WHATSAPP_WEBHOOK_SECRET is another one, or not set now")
     stack.initialise()
     return stack
