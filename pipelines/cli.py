@@ -228,11 +228,12 @@ def status(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Show processes, counts and snapshots; exit 1 only when nothing could be reported."""
-    from pipelines.status import collect
+    from pipelines.status import collect, is_of_older_rules
 
     found = collect(_settings(data_dir))
     changed = [f"landing file {key} was changed after it was loaded" for key in found["changed_files"]]
-    for message in found["errors"] + changed:
+    old = ["the tables are of older rules: `wpp-lake rebuild` makes them anew"] if is_of_older_rules(found) else []
+    for message in found["errors"] + changed + old:
         print(f"wpp-lake: {message}", file=sys.stderr)
     if as_json:
         print(json.dumps(found))

@@ -19,7 +19,7 @@ Ids = Mapping[str | None, bytes]
 # The columns of whatsapp_events that are never null and always of one length, each after its length: id, event_id,
 # received_at, last_received_at, body_received_at, deliveries, the two flags, body_sha256 and landing_line. They are
 # written at once: one by one they would take half of a row's time.
-_COLUMNS = 17
+_COLUMNS = 18
 _FIXED = struct.Struct(">h i16s i16s iq iq iq ii i? i? i32s ii")
 
 
@@ -79,8 +79,8 @@ def _new_rows(lines: Sequence[LandedRow], people: Ids, groups: Ids) -> Iterator[
             1, line.sanitized, 1, shown.undecrypted, 32, line.body_sha256, 4, each.line_number,
         )  # fmt: skip
         yield b"".join((
-            fixed, text(each.landing_key), text(line.type), groups[shown.group_jid], people[author], text(author),
-            timestamptz(shown.occurred_at), jsonb(bytes(line.payload)),
+            fixed, text(each.landing_key), text(line.type), groups[shown.group_jid], text(shown.chat_jid),
+            people[author], text(author), timestamptz(shown.occurred_at), jsonb(bytes(line.payload)),
         ))  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def _staged_rows(lines: Sequence[LandedRow]) -> Iterator[bytes]:
     for each in lines:
         line, shown = each.row, each.row.shown
         yield row(
-            uuid(line.event_id), text(line.type), text(shown.group_jid), text(_author(each)),
+            uuid(line.event_id), text(line.type), text(shown.group_jid), text(shown.chat_jid), text(_author(each)),
             timestamptz(shown.occurred_at), timestamptz(line.received_at), jsonb(bytes(line.payload)),
             field(bytes((line.sanitized,))), field(line.body_sha256), field(bytes((shown.undecrypted,))),
             text(each.landing_key), field(each.line_number.to_bytes(4)),

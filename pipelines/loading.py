@@ -25,6 +25,7 @@ from psycopg.pq import TransactionStatus
 from pipelines import binary_copy
 from pipelines.batches import Batch, LandedRow, in_batches
 from pipelines.events import OvertakenError, store_events
+from pipelines.extraction import RULES_VERSION
 from pipelines.landing_zone import LandingFile, LandingZone
 from pipelines.queries import Connection, query, run_steps
 
@@ -257,7 +258,7 @@ def _enter(conn: Connection, batch: Batch, run_id: str, new: Sequence[LandedRow]
         entry = (file.key, file.etag, file.size, lines, first, good - first, lines - good)
         for column, value in zip(entries.values(), entry, strict=True):
             column.append(value)
-    conn.execute(query("load/ledger"), {**entries, "run_id": run_id})
+    conn.execute(query("load/ledger"), {**entries, "run_id": run_id, "rules": RULES_VERSION})
     with conn.cursor() as cursor:
         cursor.executemany(query("load/quarantine"), batch.unloadable)
     return LoadCounts(len(batch.files), *(sum(entries[name]) for name in COUNTED))

@@ -108,7 +108,7 @@ def _duckdb_store(settings: BucketSettings) -> dict[str, str | bool | None]:
 
 
 def _dataset(table: str, date: Day | Iterable[Day] | None) -> Dataset:
-    """Open the files of a table's dates, all of one schema."""
+    """Open the files of a table's dates, with the newest one's schema: an older one may lack a column."""
     settings, known = _settings(), dates(table)
     wanted = _wanted(table, date, known)
     if missing := [day for day in wanted if day not in known]:
@@ -116,7 +116,8 @@ def _dataset(table: str, date: Day | Iterable[Day] | None) -> Dataset:
     files = [_file(settings, table, day) for day in wanted]
     # It takes the keys from the environment.
     store = S3FileSystem(region=settings.aws_region, endpoint_override=settings.aws_endpoint_url_s3)
-    return dataset(files, filesystem=store, format="parquet")
+    newest: Dataset = dataset(files[-1], filesystem=store, format="parquet")
+    return dataset(files, schema=newest.schema, filesystem=store, format="parquet")
 
 
 def _wanted(table: str, date: Day | Iterable[Day] | None, known: list[str]) -> list[str]:

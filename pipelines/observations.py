@@ -1,37 +1,47 @@
-"""The fold of what a batch of rows shows of people and groups: one record an address, a pair, a group.
+"""The fold of what a batch of rows shows of people and groups: one record per address, pair and group.
 
 Belongs here: least, greatest and newest over any set of rows, so that neither order nor grouping matters. Not: the same
 fold against what the tables know already (sql/observations).
 """
 
+import hashlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
 from pipelines.binary_copy import NULL, field, jsonb, row, text, timestamptz, uuid
+from pipelines.extraction import EPOCH
 from pipelines.lines import Row
 from pipelines.people import Person
 
 
 class Naming(NamedTuple):
-    """A name as observed; the greatest of several is the newest."""
+    """A name as observed; the greatest of several counts: one with a time of its own before any other, then the newest.
 
+    Only a group's name may have a time of its own.
+    """
+
+    timed: bool
     observed_at: datetime
     event_id: str
     name: str
 
 
 class Describing(NamedTuple):
-    """A full group metadata as observed; the greatest of several is the newest."""
+    """An object that describes a person or a group; the greatest of several counts.
 
+    `changed_at` is the latest change that a group's metadata names, and the same for all that describe a person.
+    """
+
+    changed_at: datetime
     observed_at: datetime
     event_id: str
-    body_sha256: bytes
+    sha256: bytes
     payload: bytes
 
 
 class Seen:
-    """When an address was first and last seen, its newest name, and a group's newest metadata."""
+    """When an address was first and last seen, and which name and description of it count."""
 
     __slots__ = ("describing", "first", "last", "naming")
 
@@ -40,14 +50,13 @@ class Seen:
         self.naming: Naming | None = None
         self.describing: Describing | None = None
 
-    def name(self, line: Row, name: str) -> None:
-        """Take in a name."""
-        naming = Naming(line.observed_at, line.event_id, name)
+    def name(self, line: Row, name: str, timed_at: datetime | None = None) -> None:
+        """Take in a name, and since when the group has it where the body says so."""
+        naming = Naming(timed_at is not None, timed_at or line.observed_at, line.event_id, name)
         self.naming = max(self.naming or naming, naming)
 
-    def describe(self, line: Row) -> None:
-        """Take in that this line holds a group's full metadata."""
-        describing = Describing(line.observed_at, line.event_id, line.body_sha256, bytes(line.payload))
+    def describe(self, describing: Describing) -> None:
+        """Take in a description."""
         self.describing = max(self.describing or describing, describing)
 
 
@@ -65,13 +74,19 @@ class Observations:
         if shown.group_jid:
             group = _see(self.groups, shown.group_jid, line.received_at)
             if shown.subject is not None:
-                group.name(line, shown.subject)
-            if shown.is_full_metadata:
-                group.describe(line)
+                group.name(line, shown.subject, shown.subject_at)
+            if shown.changed_at is not None:
+                received = line.received_at, line.event_id, line.body_sha256
+                group.describe(Describing(shown.changed_at, *received, bytes(line.payload)))
         if shown.author:
             self._add_person(line, shown.author, shown.push_name)
         for person in shown.members + shown.pairs:
             self._add_person(line, person)
+        for person, shown_object in shown.descriptions:
+            digest = hashlib.sha256(shown_object).digest()
+            describing = Describing(EPOCH, line.observed_at, line.event_id, digest, shown_object)
+            for jid in person.jids:
+                self.people[jid].describe(describing)
 
     def _add_person(self, line: Row, person: Person, name: str | None = None) -> None:
         jids = person.jids
@@ -86,7 +101,7 @@ class Observations:
     def jid_rows(self) -> Iterator[bytes]:
         """Yield staged_jids' rows, for a binary COPY."""
         for jid, seen in self.people.items():
-            yield row(text(jid), timestamptz(seen.first), timestamptz(seen.last), *_naming(seen))
+            yield row(text(jid), timestamptz(seen.first), timestamptz(seen.last), *_naming(seen), *_describing(seen))
 
     def pair_rows(self) -> Iterator[bytes]:
         """Yield staged_pairs' rows, for a binary COPY."""
@@ -96,8 +111,10 @@ class Observations:
     def group_rows(self) -> Iterator[bytes]:
         """Yield staged_groups' rows, for a binary COPY."""
         for jid, seen in self.groups.items():
-            described = _describing(seen)
-            yield row(text(jid), timestamptz(seen.first), timestamptz(seen.last), *_naming(seen), *described)
+            timed = field(bytes((seen.naming.timed,))) if seen.naming else NULL
+            changed_at = timestamptz(seen.describing.changed_at) if seen.describing else NULL
+            times = timestamptz(seen.first), timestamptz(seen.last)
+            yield row(text(jid), *times, timed, *_naming(seen), changed_at, *_describing(seen))
 
 
 def _see(known: dict[str, Seen], jid: str, moment: datetime) -> Seen:
@@ -122,4 +139,4 @@ def _describing(seen: Seen) -> tuple[bytes, ...]:
     if newest is None:
         return (NULL,) * 4
     moment, event_id = timestamptz(newest.observed_at), uuid(newest.event_id)
-    return moment, event_id, field(newest.body_sha256), jsonb(newest.payload)
+    return moment, event_id, field(newest.sha256), jsonb(newest.payload)

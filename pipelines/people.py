@@ -48,7 +48,8 @@ class Person:
 def person(*addresses: Any) -> Person | None:
     """Return the person whose addresses these are: the first LID and the first phone among them, None without any.
 
-    Groups, broadcasts, newsletters, bots and whatever isn't an address are passed over.
+    Groups, broadcasts, newsletters, bots and whatever isn't an address are passed over. A phone with the digits of the
+    LID is that LID written twice.
     """
     lid = phone = None
     for address in addresses:
@@ -58,8 +59,10 @@ def person(*addresses: Any) -> Person | None:
     return known(lid, phone) if lid or phone else None
 
 
-# The same few people write most of the messages: they are read, and made, once.
-known = lru_cache(maxsize=1 << 16)(Person)
+@lru_cache(maxsize=1 << 16)
+def known(lid: str | None, phone: str | None) -> Person:
+    """Return the person with these digits, made once: the same few people write most of the messages."""
+    return Person(lid, None if phone == lid else phone)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from pipelines.distinct import REGISTERS
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 # Uuids and JSON are strings, so that every reader shows them alike; times are UTC microseconds.
 _UUID = _JSON = _TEXT = pa.string()
@@ -35,6 +35,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         _required("type", _TEXT, "Baileys' event name; an open set", "text"),
         _column("group_id", _UUID, "its group; null outside groups", "UUID"),
         _column("group_jid", _TEXT, "its group's address", "JID", "whatsapp_groups.external_jid"),
+        _column("chat_jid", _TEXT, "the envelope's chat as sent, of whatever kind", "JID"),
         _column("participant_id", _UUID, "its author, as known at state_at; null where the body shows none", "UUID"),
         _column("participant_jid", _TEXT, "the author's address as shown", "JID"),
         _column("tenant_id", _UUID, "the community; not set today", "UUID"),
@@ -52,9 +53,9 @@ SCHEMAS: dict[str, pa.Schema] = {
         _required("id", _UUID, "the row; other when the tables are made again", "UUID"),
         _required("external_jid", _TEXT, "the group's address", "JID"),
         _column("tenant_id", _UUID, "the community; not set today", "UUID"),
-        _column("display_name", _TEXT, "newest name", "text"),
+        _column("display_name", _TEXT, "newest name, one with a time of its own before any other", "text"),
         _column("internal_name", _TEXT, "name given by the community; not set today", "text"),
-        _column("payload", _JSON, "newest full metadata", "JSON"),
+        _column("payload", _JSON, "full metadata that names the latest change", "JSON"),
         _required("first_seen_at", _TIME, "first receipt of a line that names it", "microseconds, UTC"),
         _required("last_seen_at", _TIME, "last receipt of a line that names it", "microseconds, UTC"),
     ]),
@@ -63,7 +64,7 @@ SCHEMAS: dict[str, pa.Schema] = {
         _required("external_jid", _TEXT, "the phone once it is known, else the LID", "JID"),
         _column("push_name", _TEXT, "newest name among the person's addresses", "text"),
         _column("identity_id", _UUID, "the linked user; not set today", "UUID"),
-        _column("payload", _JSON, "not set today", "JSON"),
+        _column("payload", _JSON, "newest object that describes the person: a contact, a roster entry", "JSON"),
         _required("first_seen_at", _TIME, "first receipt of a line that shows the person", "microseconds, UTC"),
         _required("last_seen_at", _TIME, "last receipt of a line that shows the person", "microseconds, UTC"),
     ]),

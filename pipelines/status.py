@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 
 from pipelines import s3
+from pipelines.extraction import RULES_VERSION
 from pipelines.landed import split_lines
 from pipelines.landing_zone import LandingZone
 from pipelines.loading import pending
@@ -37,27 +38,37 @@ class Process(TypedDict):
 
 
 class Status(TypedDict):
-    """What `wpp-lake status --json` prints."""
+    """The object that `wpp-lake status --json` prints.
+
+    `rules` has the version of the extraction rules: the `oldest` that tables were made by, and the `current` one.
+    """
 
     processes: list[Process]
     counts: dict[str, int]
     snapshots: dict[str, str | None]
     changed_files: list[str]
+    rules: dict[str, int]
     errors: list[str]
 
 
 def collect(settings: LakeSettings) -> Status:
     """Gather the status; what can't be asked now is left out, and `errors` says why."""
-    status = Status(processes=_processes(settings), counts={}, snapshots={}, changed_files=[], errors=[])
+    status = Status(processes=_processes(settings), counts={}, snapshots={}, changed_files=[], rules={}, errors=[])
     with _noting(status, "counts"):
         _ask_database(settings)
         _ask_store(settings, settings.landing_bucket)
         status["counts"] = _counts(settings, status["changed_files"].append)
+        status["rules"] = _rules(settings)
     with _noting(status, "snapshots"):
         _ask_store(settings, settings.snapshot_bucket)
         store = SnapshotStore(settings)
         status["snapshots"] = {table: store.newest(table) for table in SCHEMAS}
     return status
+
+
+def is_of_older_rules(status: Status) -> bool:
+    """Tell whether the tables hold rows that older rules made, which a rebuild makes anew."""
+    return bool(status["rules"]) and status["rules"]["oldest"] < status["rules"]["current"]
 
 
 @contextmanager
@@ -119,6 +130,13 @@ def _has_heartbeat(storage_url: str) -> bool:
 
 def _get(url: str) -> None:
     urllib.request.urlopen(url, timeout=2).close()  # noqa: S310  the stack's own http address
+
+
+def _rules(settings: LakeSettings) -> dict[str, int]:
+    """Return the version of the rules that the tables were made by, the oldest of them, and the current one."""
+    with psycopg.connect(settings.conninfo) as conn:
+        (oldest,) = conn.execute(query("rules")).fetchone() or (None,)
+    return {"oldest": oldest or RULES_VERSION, "current": RULES_VERSION}
 
 
 def _counts(settings: LakeSettings, alarm: Callable[[str], object]) -> dict[str, int]:

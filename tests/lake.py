@@ -13,6 +13,7 @@ from factories import RECEIVED
 import devstack
 from pipelines.landing_zone import LandingZone
 from pipelines.loading import LoadCounts, load
+from pipelines.queries import query
 from pipelines.settings import LakeSettings
 from pipelines.snapshots import SnapshotStore
 from receiver.landing import new_key
@@ -36,7 +37,7 @@ CONTENT = {
         from whatsapp_participant_jids jids join whatsapp_participants p on p.id = participant_id order by 1""",
     "pairs": "select lid_jid, phone_jid, observed_at, event_id from whatsapp_jid_pairs order by 1, 2",
     "events": """
-        select event_id, type, g.external_jid, p.external_jid, participant_jid, occurred_at, received_at,
+        select event_id, type, g.external_jid, chat_jid, p.external_jid, participant_jid, occurred_at, received_at,
                last_received_at, e.payload, payload_sanitized, body_sha256, body_received_at, undecrypted
         from whatsapp_events e
         left join whatsapp_groups g on g.id = group_id
@@ -60,6 +61,12 @@ class Lake:
         key = new_key(at)
         self.client.put_object(Bucket=self.settings.landing_bucket, Key=key, Body=b"".join(lines))
         return key
+
+    def empty(self) -> None:
+        """Take away everything that was landed and loaded."""
+        self.connection.execute(query("load/empty"))
+        for key in [file.key for page in self.zone.files() for file in page]:
+            self.client.delete_object(Bucket=self.settings.landing_bucket, Key=key)
 
     def load(self, hour: datetime = RECEIVED) -> LoadCounts:
         """Load what the ledger lacks of an hour."""

@@ -8,9 +8,10 @@ import orjson
 import pytest
 from factories import event, group, message, participant
 
-from pipelines.extraction import RULES, Extracted, extract
+from pipelines.extraction import Extracted, extract
 from pipelines.landed import storable
 from pipelines.people import Person
+from pipelines.rules import RULES
 
 
 def shown(body: bytes) -> Extracted:

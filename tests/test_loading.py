@@ -135,7 +135,9 @@ def test_the_earliest_real_body_is_chosen_and_the_others_are_pointed_at(lake: La
 
 def test_a_groups_name_and_metadata_are_its_newest(lake: Lake) -> None:
     def metadata(subject: str) -> bytes:
-        return event({"id": group(), "subject": subject, "participants": []}, kind="groups.metadata")
+        return event(
+            {"id": group(), "subject": subject, "participants": [{"id": participant().lid_jid}]}, kind="groups.metadata"
+        )
 
     lake.land(line(metadata("new"), 2, later(10)))
     lake.load()

@@ -4,6 +4,7 @@ Belongs here: `pipelines.notebook`, README's lines, that notebooks run and are c
 Not: other readers (test_snapshot_readers).
 """
 
+import io
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -12,6 +13,7 @@ from typing import Any
 
 import pandas as pd
 import papermill
+import pyarrow.parquet as pq
 import pytest
 from factories import RECEIVED, event, event_id, group, line, message
 from lake import Lake
@@ -132,6 +134,22 @@ def test_duckdb_has_every_date_of_events_and_the_newest_state(lake: Lake) -> Non
     duckdb = notebook.connect()
     assert duckdb.sql(f"{asked} whatsapp_events").fetchall() == [(3, 2)]
     assert duckdb.sql(f"{asked} whatsapp_groups").fetchall() == [(1, 1)]
+
+
+def test_a_file_from_before_a_column_came_has_nulls_in_it(lake: Lake) -> None:
+    """The older date's file is written without the column, as an earlier version wrote it."""
+    write_day(lake, 1)
+    write_day(lake, 2, at=RECEIVED + timedelta(days=1))
+    key = snapshot_key("whatsapp_events", DAY)
+    others = [name for name in SCHEMAS["whatsapp_events"].names if name != "chat_jid"]
+    with io.BytesIO() as old:
+        pq.write_table(lake.snapshots.read("whatsapp_events", DAY, others), old)
+        lake.client.put_object(Bucket=lake.settings.snapshot_bucket, Key=key, Body=old.getvalue())
+    days = ["2026-05-21", "2026-05-22"]
+    found = notebook.read("whatsapp_events", date=days, columns=["chat_jid"])["chat_jid"]
+    assert found.isna().tolist() == [True, False]
+    asked = "select date, chat_jid is null from whatsapp_events order by date"
+    assert notebook.connect().sql(asked).fetchall() == [(date(2026, 5, 21), True), (date(2026, 5, 22), False)]
 
 
 def test_duckdb_reads_the_landing_zone_too(lake: Lake) -> None:

@@ -90,7 +90,7 @@ def test_the_schema_is_the_same_with_and_without_rows(lake: Lake, loaded: bool) 
 def test_a_file_says_from_which_moment_it_is(lake: Lake) -> None:
     write(lake, DAY)
     metadata = read(lake, "whatsapp_events", DAY).schema.metadata
-    assert metadata[b"schema_version"] == b"1"
+    assert metadata[b"schema_version"] == b"2"
     assert datetime.fromisoformat(metadata[b"state_at"].decode()).tzinfo == UTC
 
 

@@ -9,9 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from factories import event, line
 from lake import Lake
 from pydantic import SecretStr
+from test_cli import wpp_lake
 
+from pipelines.extraction import RULES_VERSION
+from pipelines.loading import rebuild
 from pipelines.settings import LakeSettings
 from pipelines.status import collect
 
@@ -81,3 +85,17 @@ def test_what_hangs_is_left_out_and_told(lake: Lake, deaf: str, hangs: str, told
 
 def test_without_a_stack_there_are_no_processes(lake: Lake) -> None:
     assert collect(lake.settings)["processes"] == []
+
+
+def test_tables_of_older_rules_are_told_until_they_are_rebuilt(lake: Lake) -> None:
+    def told() -> tuple[dict[str, int], bool]:
+        return json.loads(wpp_lake("status", "--json").stdout)["rules"], "rebuild" in wpp_lake("status").stderr
+
+    current = {"oldest": RULES_VERSION, "current": RULES_VERSION}
+    assert told() == (current, False)
+    lake.land(line(event()))
+    lake.load()
+    lake.connection.execute("update landing_files set rules = 1")
+    assert told() == ({"oldest": 1, "current": RULES_VERSION}, True)
+    rebuild(lake.connection, lake.zone, "rebuild")
+    assert told() == (current, False)

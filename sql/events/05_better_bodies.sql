@@ -3,6 +3,7 @@
 update whatsapp_events as known
 set type = better.type,
     group_id = whatsapp_groups.id,
+    chat_jid = better.chat_jid,
     participant_id = whatsapp_participant_jids.participant_id,
     participant_jid = better.participant_jid,
     occurred_at = better.occurred_at,

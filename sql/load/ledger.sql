@@ -1,6 +1,6 @@
 -- The ledger's entries of landing files. Where another load is entering one of them, this waits, and fails if it did.
-insert into landing_files (key, etag, size, lines, loaded, duplicates, quarantined, run_id)
-select key, etag, size, lines, loaded, duplicates, quarantined, %(run_id)s
+insert into landing_files (key, etag, size, lines, loaded, duplicates, quarantined, run_id, rules)
+select key, etag, size, lines, loaded, duplicates, quarantined, %(run_id)s, %(rules)s
 from unnest(%(key)b::text[], %(etag)b::text[], %(size)b::bigint[], %(lines)b::integer[], %(loaded)b::integer[],
             %(duplicates)b::integer[], %(quarantined)b::integer[])
     as entry (key, etag, size, lines, loaded, duplicates, quarantined)

@@ -4,6 +4,7 @@ create temp table if not exists staged_events (
     event_id          uuid not null,
     type              text not null,
     group_jid         text,
+    chat_jid          text,
     participant_jid   text,
     occurred_at       timestamptz,
     received_at       timestamptz not null,
@@ -18,12 +19,16 @@ create temp table if not exists staged_events (
 alter table staged_events set (toast_tuple_target = 8160);
 
 create temp table if not exists staged_jids (
-    jid           text primary key,
-    first_seen_at timestamptz not null,
-    last_seen_at  timestamptz not null,
-    push_name     text,
-    named_at      timestamptz,
-    named_by      uuid
+    jid              text primary key,
+    first_seen_at    timestamptz not null,
+    last_seen_at     timestamptz not null,
+    push_name        text,
+    named_at         timestamptz,
+    named_by         uuid,
+    described_at     timestamptz,
+    described_by     uuid,
+    described_sha256 bytea,
+    payload          jsonb
 ) on commit delete rows;
 
 create temp table if not exists staged_pairs (
@@ -37,9 +42,11 @@ create temp table if not exists staged_groups (
     external_jid     text primary key,
     first_seen_at    timestamptz not null,
     last_seen_at     timestamptz not null,
+    named_timed      boolean,
     display_name     text,
     named_at         timestamptz,
     named_by         uuid,
+    changed_at       timestamptz,
     described_at     timestamptz,
     described_by     uuid,
     described_sha256 bytea,

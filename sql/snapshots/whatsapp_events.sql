@@ -9,9 +9,9 @@ with places as materialized (
       and received_at < {date}::date::timestamp at time zone 'UTC' + ({hour} + 1) * interval '1 hour'
     order by group_jid, received_at, event_id
 )
-select events.id::text, events.event_id::text, type, group_id::text, group_jid, participant_id::text, participant_jid,
-       tenant_id::text, occurred_at, events.received_at, last_received_at, deliveries, undecrypted, payload::text,
-       payload_sanitized, landing_key, landing_line
+select events.id::text, events.event_id::text, type, group_id::text, group_jid, chat_jid, participant_id::text,
+       participant_jid, tenant_id::text, occurred_at, events.received_at, last_received_at, deliveries, undecrypted,
+       payload::text, payload_sanitized, landing_key, landing_line
 from places
 join whatsapp_events as events on events.ctid = place
 order by group_jid, places.received_at, places.event_id
