@@ -14,13 +14,23 @@ import psycopg
 
 from pipelines import run_processes
 from pipelines.landing_zone import LandingZone
-from pipelines.loading import LoadCounts, load, pending
+from pipelines.loading import LoadCounts, load
 from pipelines.partitions import DAYS, HOURS, parse_day, parse_hour
 from pipelines.payload_fields import new_paths, write_catalogue
+from pipelines.pending import list_everything, noted_hours
 from pipelines.queries import Connection
 from pipelines.schemas import SCHEMAS
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, stale_dates, tables_of, write_snapshots
+from pipelines.snapshot_files import Snapshot
+from pipelines.snapshots import (
+    EVENTS,
+    FIELDS,
+    SnapshotStore,
+    forget_missing,
+    stale_dates,
+    tables_of,
+    write_snapshots,
+)
 
 ONLY_STALE = "wpp-lake/only-stale"  # the tag of a run that leaves the files that are current
 NO_NEW_PATHS = "no_new_paths"
@@ -51,16 +61,18 @@ class Lake:
         """Connect to the lake's database, in autocommit mode."""
         return psycopg.connect(self.settings().conninfo, autocommit=True)
 
-    def pending_hours(self, *among: datetime) -> set[datetime]:
-        """Return the hours, of all or among these, that have files which the ledger doesn't know."""
-        zone = self.landing_zone()
+    def pending_hours(self) -> set[datetime]:
+        """List the whole landing zone, and return the hours that have files which the ledger doesn't know."""
         with self.database() as conn:
-            return {file.hour for hour in among or [None] for file in pending(conn, zone, hour)}
+            list_everything(conn, self.landing_zone())
+            return noted_hours(conn)
 
-    def stale_dates(self) -> list[date]:
-        """Return the dates whose snapshots are stale, today's among them."""
+    def stale_dates(self, *, listed: bool = True) -> list[date]:
+        """Return the dates whose snapshots are stale, today among them; `listed`: or aren't in the bucket any more."""
         with self.database() as conn:
-            return stale_dates(conn, self.snapshot_store())
+            if listed:
+                forget_missing(conn, self.snapshot_store())
+            return stale_dates(conn)
 
 
 landing_files = dg.AssetSpec(
@@ -118,7 +130,7 @@ def snapshots(
         yield _materialised(context, store, written)
     if skipped := set(SCHEMAS) - set(tables_of(day)):
         context.log.info("a past date's state is gone: %s not written", ", ".join(sorted(skipped)))
-    if catalogue := write_catalogue(store, day, only_stale=only_stale):
+    if catalogue := write_catalogue(settings, store, day, only_stale=only_stale):
         yield _materialised(context, store, catalogue)
     yield _new_paths_check(context, store, day)
 

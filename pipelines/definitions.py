@@ -3,11 +3,11 @@
 import dagster as dg
 
 from pipelines.assets import Lake, landing_files, snapshots, tables
-from pipelines.automation import load_job, new_landing_files, snapshot_job, stale_snapshots
+from pipelines.automation import list_job, load_job, new_landing_files, snapshot_job, stale_snapshots
 
 defs = dg.Definitions(
     assets=[landing_files, tables, snapshots],
-    jobs=[load_job, snapshot_job],
+    jobs=[load_job, list_job, snapshot_job],
     sensors=[new_landing_files, stale_snapshots],
     resources={"lake": Lake()},
     executor=dg.in_process_executor,  # runs are what gets distributed, not steps

@@ -27,6 +27,7 @@ from pipelines.batches import Batch, LandedRow, in_batches
 from pipelines.events import OvertakenError, store_events
 from pipelines.extraction import RULES_VERSION
 from pipelines.landing_zone import LandingFile, LandingZone
+from pipelines.pending import as_listed, forget_hours, pending
 from pipelines.queries import Connection, query, run_steps
 
 # What Postgres answers when it can't store a value (classes 22, 54 and XX), as against when it can't work.
@@ -67,35 +68,6 @@ Enter = Callable[[Sequence[LandedRow]], LoadCounts]
 Question = Callable[[Connection, Sequence[LandedRow]], dict[LandedRow, str]]
 
 
-def _log_change(key: str) -> None:
-    _log.error("landing file %s was changed after it was loaded; it is not loaded again", key)
-
-
-def pending(
-    conn: Connection, zone: LandingZone, hour: datetime | None = None, alarm: Callable[[str], object] = _log_change
-) -> Iterator[LandingFile]:
-    """Yield the landing files that the ledger doesn't know, of one hour or of all.
-
-    One that it knows with another size or etag was changed, which nothing may do: `alarm` gets its key, and it isn't
-    loaded again.
-    """
-    for page in zone.files(hour):
-        listed = {file.key: file for file in page}
-        for key, changed in conn.execute(query("load/new_files"), _as_listed(page)).fetchall():
-            if changed:
-                alarm(key)
-            else:
-                yield listed[key]
-
-
-def _as_listed(files: Sequence[LandingFile]) -> dict[str, list[Any]]:
-    return {
-        "keys": [file.key for file in files],
-        "sizes": [file.size for file in files],
-        "etags": [file.etag for file in files],
-    }
-
-
 def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id: str) -> LoadCounts:
     """Load what the ledger lacks of these UTC hours, batch by batch, and return what was done.
 
@@ -103,7 +75,9 @@ def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id:
     the next load goes on from there.
     """
     done, loaded, began = LoadCounts(), 0, time.monotonic()
-    waiting = (file for hour in sorted(set(hours)) for file in pending(conn, zone, hour))
+    hours = sorted({hour.replace(minute=0, second=0, microsecond=0) for hour in hours})
+    (moment,) = conn.execute(query("load/moment")).fetchone() or (None,)
+    waiting = (file for hour in hours for file in pending(conn, zone, hour))
     with _at_speed():
         while files := list(islice(waiting, LISTED_FILES)):
             conn.execute(query("load/staging_tables"))
@@ -114,6 +88,7 @@ def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id:
                 loaded, left = loaded + size, left - size
                 del batch  # while the next one is read to its end
                 _log.info("%s", progress(done, loaded, left, time.monotonic() - began))
+    forget_hours(conn, hours, moment)
     return done
 
 
@@ -184,7 +159,7 @@ def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
 
 
 def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
-    listed = conn.execute(query("load/new_files"), _as_listed(batch.files))
+    listed = conn.execute(query("load/new_files"), as_listed(batch.files))
     batch = batch.only({key for key, changed in listed if not changed})
     if not batch.files:
         return LoadCounts()

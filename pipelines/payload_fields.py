@@ -19,7 +19,8 @@ from pipelines.distinct import REGISTERS, estimate
 from pipelines.fields import Fields, example
 from pipelines.schemas import PAYLOAD_FIELDS
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import EVENTS, FIELDS, Snapshot, SnapshotStore, snapshot_key
+from pipelines.snapshot_files import Snapshot, note, writing
+from pipelines.snapshots import EVENTS, FIELDS, SnapshotStore, current_revisions, snapshot_key
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +39,21 @@ FIGURES = pa.schema(
 )
 
 
-def write_catalogue(store: SnapshotStore, day: date, *, only_stale: bool = False) -> Snapshot | None:
+def write_catalogue(
+    settings: LakeSettings, store: SnapshotStore, day: date, *, only_stale: bool = False
+) -> Snapshot | None:
     """Write the catalogue of a UTC date, or only a stale one, from its snapshot of events; None if nothing was."""
-    revision = store.revision(EVENTS, day)
-    if revision is None or (only_stale and revision == store.revision(FIELDS, day)):
-        return None
-    with tempfile.TemporaryFile() as events:
-        shown = store.get(snapshot_key(EVENTS, day), events)
-        batches = published(figures(_described(events))).to_batches()
-    metadata = {name: shown[name] for name in ("state_at", "revision")}
-    return store.write(FIELDS, day, PAYLOAD_FIELDS, batches, metadata)
+    with writing(settings, day) as ledger:
+        known = current_revisions(ledger, store, day)
+        if EVENTS not in known or (only_stale and known[EVENTS] == known.get(FIELDS)):
+            return None
+        with tempfile.TemporaryFile() as events:
+            shown = store.get(snapshot_key(EVENTS, day), events)
+            batches = published(figures(_described(events))).to_batches()
+        metadata = {name: shown[name] for name in ("state_at", "revision")}
+        file = store.write(FIELDS, day, PAYLOAD_FIELDS, batches, metadata)
+        note(ledger, file)
+        return file
 
 
 def catalogue(settings: LakeSettings, since: date | None = None, until: date | None = None) -> pa.Table:

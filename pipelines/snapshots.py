@@ -8,12 +8,10 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import IO, Any
 
 import adbc_driver_postgresql.dbapi as adbc
-import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -22,9 +20,10 @@ from botocore.exceptions import ClientError
 from psycopg import sql
 
 from pipelines import s3
-from pipelines.queries import query
+from pipelines.queries import Connection, query
 from pipelines.schemas import SCHEMA_VERSION, SCHEMAS
 from pipelines.settings import LakeSettings
+from pipelines.snapshot_files import Snapshot, known_revisions, note, writing
 
 EVENTS = "whatsapp_events"
 FIELDS = "payload_fields"  # derived from the file of events, whose revision it has
@@ -36,15 +35,6 @@ BATCH_BYTES = 1 << 22
 PAGE_BYTES = 1 << 21  # a long page compresses better, one that outgrows the processor's cache takes longer
 UNLIKE = {"id", "event_id", "jid", "external_jid", "payload"}  # columns whose values seldom repeat
 MOST_IN_ONE_PUT = 5 << 30  # bytes; S3 takes more only in parts, and those of a killed writer stay
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """One file written: its table, key, and number of rows."""
-
-    table: str
-    key: str
-    rows: int
 
 
 def today() -> date:
@@ -84,9 +74,10 @@ class SnapshotStore:
         shown = {"schema_version": SCHEMA_VERSION, "created_at": created_at, **metadata}
         with tempfile.TemporaryFile() as file:
             shown |= _write_parquet(file, schema, batches, shown)
+            size = file.tell()
             file.seek(0)
             self.put(key, file, shown)
-        return Snapshot(table, key, int(shown["row_count"]))
+        return Snapshot(table, day, key, int(shown["row_count"]), size, shown["revision"])
 
     def put(self, key: str, file: IO[bytes], metadata: dict[str, str]) -> None:
         """Put a file in one step: a reader sees the old one or the new one, and a killed writer leaves nothing."""
@@ -105,51 +96,77 @@ class SnapshotStore:
             self.get(snapshot_key(table, day), file)
             return pq.read_table(file, columns=columns)
 
-    def revision(self, table: str, day: date) -> str | None:
-        """Return the revision that the table's snapshot of a date shows, None without one."""
+    def find(self, table: str, day: date) -> Snapshot | None:
+        """Return the table's snapshot of a date as its file says of itself, None without one."""
+        key = snapshot_key(table, day)
         try:
-            head = self._client.head_object(Bucket=self.bucket, Key=snapshot_key(table, day))
+            head = self._client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004  not found
                 return None
             raise
-        return head["Metadata"].get("revision")
+        shown = head["Metadata"]
+        rows, revision = int(shown.get("row_count", 0)), shown.get("revision", "unknown")
+        return Snapshot(table, day, key, rows, head["ContentLength"], revision)
+
+    def sizes(self, table: str) -> dict[str, int]:
+        """Return the dates that the table has a snapshot of, as YYYY-MM-DD, in their order, each with its bytes."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{table}/date=")
+        sizes = {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", ())}
+        days = sorted({key.split("/")[1].removeprefix("date=") for key in sizes})
+        keys = {day: snapshot_key(table, date.fromisoformat(day)) for day in days if _is_date(day)}
+        return {day: sizes[key] for day, key in keys.items() if key in sizes}
 
     def dates(self, table: str) -> list[str]:
         """Return the dates that the table has a snapshot of, as YYYY-MM-DD, in their order."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{table}/date=")
-        keys = {entry["Key"] for page in pages for entry in page.get("Contents", ())}
-        days = sorted({key.split("/")[1].removeprefix("date=") for key in keys})
-        return [day for day in days if _is_date(day) and snapshot_key(table, date.fromisoformat(day)) in keys]
+        return list(self.sizes(table))
 
     def newest(self, table: str) -> str | None:
         """Return the newest date that the table has a snapshot of, as YYYY-MM-DD."""
         return max(self.dates(table), default=None)
 
 
-def stale_dates(conn: psycopg.Connection[Any], store: SnapshotStore) -> list[date]:
-    """Return the UTC dates of whose snapshots one is missing or shows what has changed since, today's among them."""
-    days = conn.execute(query("snapshots/event_days")).fetchall()
-    of_events = [(day, dict.fromkeys((EVENTS, FIELDS), revision)) for day, revision in days]
-    past = [day for day, revisions in of_events if FIRST_DATE <= day < today() and _stale_tables(store, day, revisions)]
-    moment = conn.execute(_filled("snapshots/moment", date=today()).encode()).fetchall()[0]
-    revisions = _revisions(today(), moment)
-    return [*past, today()] if _stale_tables(store, today(), revisions | {FIELDS: revisions[EVENTS]}) else past
+def stale_dates(conn: Connection) -> list[date]:
+    """Return the UTC dates of which a snapshot is missing or shows what has changed since, today among them.
+
+    As the database knows it: `forget_missing` compares that with the bucket.
+    """
+    of_state = [table for table in SCHEMAS if table != EVENTS]
+    wanted = {"of_events": [EVENTS, FIELDS], "of_state": of_state, "first": FIRST_DATE, "today": today()}
+    return [day for (day,) in conn.execute(query("snapshots/stale_dates"), wanted)]
+
+
+def forget_missing(conn: Connection, store: SnapshotStore) -> list[str]:
+    """Forget the noted files that the bucket doesn't have as they were noted, whose dates are stale then; name them.
+
+    It lists the whole snapshot bucket. A file that is being written meanwhile may be forgotten: it is found again.
+    """
+    sizes = {table: store.sizes(table) for table in (*SCHEMAS, FIELDS)}
+    forgotten = []
+    for table, day, size in conn.execute(query("snapshots/files")).fetchall():
+        if sizes.get(table, {}).get(str(day)) != size:
+            conn.execute(query("snapshots/forget"), {"table": table, "date": day, "bytes": size})
+            forgotten.append(snapshot_key(table, day))
+    return forgotten
 
 
 def write_snapshots(
     settings: LakeSettings, store: SnapshotStore, day: date, *, only_stale: bool = False
 ) -> Iterator[Snapshot]:
     """Write a UTC date's snapshots, or the stale ones, all from one moment, and yield each as it is there."""
-    with adbc.connect(settings.conninfo) as conn, conn.cursor() as cursor:
+    with writing(settings, day) as ledger, adbc.connect(settings.conninfo) as conn, conn.cursor() as cursor:
+        known = current_revisions(ledger, store, day) if only_stale else {}
         cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
         cursor.execute("set transaction isolation level repeatable read, read only")
         cursor.execute(_filled("snapshots/moment", date=day))
         moment = cursor.fetchone()
         state_at, revisions = moment[0].astimezone(UTC).isoformat(), _revisions(day, moment)
-        for table in _stale_tables(store, day, revisions) if only_stale else revisions:
-            metadata = {"state_at": state_at, "revision": revisions[table]}
-            yield store.write(table, day, SCHEMAS[table], _batches(cursor, table, day), metadata)
+        for table, revision in revisions.items():
+            if known.get(table) != revision:
+                metadata = {"state_at": state_at, "revision": revision}
+                file = store.write(table, day, SCHEMAS[table], _batches(cursor, table, day), metadata)
+                note(ledger, file)
+                yield file
 
 
 def _revisions(day: date, moment: Sequence[Any]) -> dict[str, str]:
@@ -158,9 +175,14 @@ def _revisions(day: date, moment: Sequence[Any]) -> dict[str, str]:
     return {table: of_events if table == EVENTS else of_state for table in tables_of(day)}
 
 
-def _stale_tables(store: SnapshotStore, day: date, revisions: Mapping[str, str]) -> list[str]:
-    """Return the tables whose snapshot of a date isn't of this revision."""
-    return [table for table, revision in revisions.items() if store.revision(table, day) != revision]
+def current_revisions(ledger: Connection, store: SnapshotStore, day: date) -> dict[str, str]:
+    """Return the revision that each file of a date shows; a file that wasn't noted is asked itself, and noted."""
+    known = known_revisions(ledger, day)
+    for table in {*tables_of(day), FIELDS} - known.keys():
+        if file := store.find(table, day):
+            note(ledger, file)
+            known[table] = file.revision
+    return known
 
 
 def _write_parquet(

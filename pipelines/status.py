@@ -19,7 +19,7 @@ from pipelines import s3
 from pipelines.extraction import RULES_VERSION
 from pipelines.landed import split_lines
 from pipelines.landing_zone import LandingZone
-from pipelines.loading import pending
+from pipelines.pending import pending
 from pipelines.queries import query
 from pipelines.schemas import SCHEMAS
 from pipelines.settings import LakeSettings

@@ -91,7 +91,10 @@ class Gate:
 
 
 class FaultProxy:
-    """An S3 endpoint in front of another: `faults` holds one for each request to come. At first it does no harm."""
+    """An S3 endpoint in front of another: `faults` holds one for each request to come. At first it does no harm.
+
+    `requests` are those that came, as method and path.
+    """
 
     def __init__(self, store: S3Server) -> None:
         self.access_key = store.access_key
@@ -99,6 +102,7 @@ class FaultProxy:
         self.region = store.region
         self.endpoint = ""
         self.faults: Iterator[Fault] = repeat(passes)
+        self.requests: list[str] = []
         self._store = store.endpoint
 
     def first(self, *faults: Fault) -> None:
@@ -123,6 +127,7 @@ class FaultProxy:
     async def _relay(self, session: ClientSession, request: web.BaseRequest) -> web.Response:
         try:
             body = await request.content.read()
+            self.requests.append(f"{request.method} {request.raw_path}")
             return await next(self.faults)(partial(self._forward, session, request, body))
         except (_HangUpError, ClientError, ConnectionError):  # as told, or the store or the receiver has hung up
             if request.transport is not None:

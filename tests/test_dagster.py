@@ -154,29 +154,6 @@ def test_a_date_that_can_not_be_written_stops_no_other(
     assert materialised(instance, "snapshots", "whatsapp_events") == {"2026-05-21", str(today())}
 
 
-def test_the_sensor_asks_for_the_hours_that_have_new_files(lake: Lake, instance: dg.DagsterInstance) -> None:
-    """It lists everything until nothing waits, then the last hours."""
-    now = datetime.now(UTC)
-    lake.land(line(event(), 1))
-    lake.land(line(event(), 2), at=now)
-
-    def tick(cursor: str | None) -> Any:
-        context = dg.build_sensor_context(instance=instance, cursor=cursor)
-        return new_landing_files(context, lake=LakeParts())
-
-    def asked(outcome: Any) -> list[str]:
-        return [request.tags[partitions.RANGE_START] for request in outcome.run_requests]
-
-    both = ["2026-05-21-04:00", partitions.hour_key(now)]
-    assert [asked(tick(None)), asked(tick(tick(None).cursor))] == [both, both]
-    for hour in (RECEIVED, now):
-        lake.load(hour)
-    listed = tick(None)
-    lake.land(line(event(), 3))
-    lake.land(line(event(), 4), at=now)
-    assert (asked(listed), asked(tick(listed.cursor))) == ([], [partitions.hour_key(now)])
-
-
 def test_the_running_date_needs_no_hour_that_has_not_begun() -> None:
     """So a backfill may have it among its dates."""
     mapping = definitions.defs.resolve_asset_graph().get_partition_mapping(

@@ -215,7 +215,7 @@ def test_a_notebook_runs_on_a_fresh_lake_from_any_folder(
     lake.land(*(line(each["body"].encode(), number, now) for number, each in enumerate(sample)), at=now)
     lake.load(now)
     list(write_snapshots(lake.settings, lake.snapshots, today()))
-    write_catalogue(lake.snapshots, today())
+    write_catalogue(lake.settings, lake.snapshots, today())
     run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
     outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
     assert [output.text for output in outputs if output.output_type == "stream"] == []
@@ -236,7 +236,7 @@ def test_a_notebook_runs_on_next_to_nothing(path: Path, events: list[bytes], lak
         lake.land(*(line(each, 1, now) for each in events), at=now)
         lake.load(now)
     list(write_snapshots(lake.settings, lake.snapshots, today()))
-    write_catalogue(lake.snapshots, today())
+    write_catalogue(lake.settings, lake.snapshots, today())
     run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
     outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)

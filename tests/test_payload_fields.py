@@ -24,7 +24,7 @@ from pipelines.distinct import REGISTERS, estimate, observe
 from pipelines.fields import Fields, shape
 from pipelines.payload_fields import FIGURES, catalogue, figures, joined, new_paths, published, write_catalogue
 from pipelines.schemas import PAYLOAD_FIELDS
-from pipelines.snapshots import Snapshot, snapshot_key, stale_dates, today, write_snapshots
+from pipelines.snapshots import snapshot_key, stale_dates, today, write_snapshots
 
 DAY = RECEIVED.date()
 Event = tuple[str, Any, int]
@@ -53,7 +53,7 @@ def land(lake: Lake, payload: Any, name: object = 0, at: datetime = RECEIVED, ki
 def write(lake: Lake, day: date = DAY) -> list[dict[str, Any]]:
     """Write a date's events and catalogue; return the catalogue's rows."""
     list(write_snapshots(lake.settings, lake.snapshots, day))
-    assert write_catalogue(lake.snapshots, day)
+    assert write_catalogue(lake.settings, lake.snapshots, day)
     return file(lake, day).read().to_pylist()
 
 
@@ -334,17 +334,21 @@ def test_a_date_whose_events_are_there_and_whose_catalogue_is_not_is_stale(lake:
     land(lake, [])
     for day in (DAY, today()):
         list(write_snapshots(lake.settings, lake.snapshots, day))
-    assert stale_dates(lake.connection, lake.snapshots) == [DAY, today()]
+    assert stale_dates(lake.connection) == [DAY, today()]
     for day in (DAY, today()):
-        assert write_catalogue(lake.snapshots, day, only_stale=True)
-        assert write_catalogue(lake.snapshots, day, only_stale=True) is None
-    assert stale_dates(lake.connection, lake.snapshots) == []
+        assert write_catalogue(lake.settings, lake.snapshots, day, only_stale=True)
+        assert write_catalogue(lake.settings, lake.snapshots, day, only_stale=True) is None
+    assert stale_dates(lake.connection) == []
 
 
 def test_a_date_without_events_snapshot_has_no_catalogue(lake: Lake) -> None:
-    assert write_catalogue(lake.snapshots, DAY) is None
+    assert write_catalogue(lake.settings, lake.snapshots, DAY) is None
     list(write_snapshots(lake.settings, lake.snapshots, DAY))
-    assert write_catalogue(lake.snapshots, DAY) == Snapshot("payload_fields", snapshot_key("payload_fields", DAY), 0)
+    written = write_catalogue(lake.settings, lake.snapshots, DAY)
+    assert written
+    assert (written.table, written.key, written.rows) == (
+        "payload_fields", "payload_fields/date=2026-05-21/payload_fields.parquet", 0
+    )  # fmt: skip
 
 
 def test_the_same_rows_give_the_same_file(lake: Lake, sample: list[dict[str, Any]]) -> None:

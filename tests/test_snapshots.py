@@ -16,10 +16,13 @@ import pytest
 from factories import RECEIVED, event, group, line, message, participant
 from lake import Lake
 
+from devstack.errors import NotReadyError
+from devstack.waiting import wait_until
 from pipelines import snapshots
 from pipelines.payload_fields import write_catalogue
 from pipelines.schemas import SCHEMAS
-from pipelines.snapshots import Snapshot, snapshot_key, stale_dates, today, write_snapshots
+from pipelines.snapshot_files import Snapshot, writing
+from pipelines.snapshots import forget_missing, snapshot_key, stale_dates, today, write_snapshots
 
 DAY = RECEIVED.date()
 
@@ -43,9 +46,9 @@ def read(lake: Lake, table: str, day: date) -> pa.Table:
 def test_a_past_dates_events_are_written_and_its_state_is_not_invented(lake: Lake) -> None:
     lake.land(line(event(message(participant()))))
     lake.load()
-    assert write(lake, DAY) == [
-        Snapshot("whatsapp_events", "whatsapp_events/date=2026-05-21/whatsapp_events.parquet", 1)
-    ]
+    [written] = write(lake, DAY)
+    key = "whatsapp_events/date=2026-05-21/whatsapp_events.parquet"
+    assert (written.table, written.day, written.key, written.rows) == ("whatsapp_events", DAY, key, 1)
 
 
 def test_today_has_every_table(lake: Lake) -> None:
@@ -102,10 +105,10 @@ def test_exactly_the_dates_whose_events_changed_are_stale(lake: Lake) -> None:
         lake.load(at)
 
     def write_stale() -> list[date]:
-        stale = stale_dates(lake.connection, lake.snapshots)
+        stale = stale_dates(lake.connection)
         for day in stale:
             list(write_snapshots(lake.settings, lake.snapshots, day, only_stale=True))
-            write_catalogue(lake.snapshots, day, only_stale=True)
+            write_catalogue(lake.settings, lake.snapshots, day, only_stale=True)
         return stale
 
     for name in (0, 1):
@@ -127,23 +130,23 @@ def test_a_merge_of_two_people_makes_the_last_seven_days_stale(lake: Lake) -> No
         at = now - timedelta(days=age)
         lake.land(line(event(message(participant(phone=False))), age, at), at=at)
         lake.load(at)
-    for day in stale_dates(lake.connection, lake.snapshots):
+    for day in stale_dates(lake.connection):
         write(lake, day)
-        write_catalogue(lake.snapshots, day)
+        write_catalogue(lake.settings, lake.snapshots, day)
     lake.land(line(event(message(participant())), "pair", now), at=now)
     lake.load(now)
-    assert stale_dates(lake.connection, lake.snapshots) == [today() - timedelta(days=age) for age in (6, 1, 0)]
+    assert stale_dates(lake.connection) == [today() - timedelta(days=age) for age in (6, 1, 0)]
 
 
 def test_a_better_body_makes_the_date_of_its_event_stale(lake: Lake) -> None:
     later = RECEIVED + timedelta(days=1)
     lake.land(line(event(message(participant(), messageStubType=2))))
     lake.load()
-    for day in stale_dates(lake.connection, lake.snapshots):
+    for day in stale_dates(lake.connection):
         write(lake, day)
     lake.land(line(event(message(participant())), "event", later), at=later)
     lake.load(later)
-    assert stale_dates(lake.connection, lake.snapshots) == [DAY, today()]
+    assert stale_dates(lake.connection) == [DAY, today()]
     write(lake, DAY)
     assert read(lake, "whatsapp_events", DAY).column("undecrypted").to_pylist() == [False]
 
@@ -402,3 +405,56 @@ def test_what_is_no_snapshot_in_the_folder_of_a_date_is_no_date(lake: Lake) -> N
     ):  # fmt: skip
         lake.client.put_object(Bucket=lake.settings.snapshot_bucket, Key=odd, Body=b"")
     assert lake.snapshots.dates("whatsapp_events") == ["2026-05-21"]
+
+
+def test_a_file_is_noted_with_what_it_holds(lake: Lake) -> None:
+    lake.land(line(event(), 1), line(event(), 2))
+    lake.load()
+    [written] = write(lake, DAY)
+    head = lake.client.head_object(Bucket=lake.settings.snapshot_bucket, Key=written.key)
+    assert lake.rows('select "table", date, revision, rows, bytes from snapshot_files') == [
+        ("whatsapp_events", DAY, head["Metadata"]["revision"], 2, head["ContentLength"])
+    ]
+
+
+def test_a_current_file_that_was_not_noted_is_not_written_again(lake: Lake) -> None:
+    """As after an upgrade, or with an older database beside a newer bucket."""
+    lake.land(line(event()))
+    lake.load()
+    [written] = write(lake, DAY)
+    lake.connection.execute("delete from snapshot_files")
+    assert DAY in stale_dates(lake.connection)
+    assert list(write_snapshots(lake.settings, lake.snapshots, DAY, only_stale=True)) == []
+    assert lake.rows("select bytes, rows from snapshot_files") == [(written.bytes, 1)]
+
+
+def test_a_file_that_the_bucket_lost_is_stale_once_the_bucket_is_listed(lake: Lake) -> None:
+    lake.land(line(event()))
+    lake.load()
+    [written] = write(lake, DAY)
+    write_catalogue(lake.settings, lake.snapshots, DAY)
+    assert (forget_missing(lake.connection, lake.snapshots), DAY in stale_dates(lake.connection)) == ([], False)
+    lake.client.delete_object(Bucket=lake.settings.snapshot_bucket, Key=written.key)
+    assert forget_missing(lake.connection, lake.snapshots) == [written.key]
+    assert DAY in stale_dates(lake.connection)
+    assert [each.key for each in write_snapshots(lake.settings, lake.snapshots, DAY, only_stale=True)] == [written.key]
+
+
+def test_writers_of_a_date_wait_for_each_other(lake: Lake) -> None:
+    """So that the file that is there is always the one that was noted last."""
+    lake.land(line(event(), 1))
+    lake.load()
+    with ThreadPoolExecutor(1) as pool, writing(lake.settings, DAY):
+        other = pool.submit(write, lake, DAY)
+        wait_until(lambda: check_waiting(lake), "the other writer to wait for the lock")
+        lake.land(line(event(), 2))
+        lake.load()
+        assert lake.rows("select count(*) from snapshot_files") == [(0,)]
+    [written] = other.result()
+    assert (written.rows, lake.rows("select rows from snapshot_files")) == (2, [(2,)])
+
+
+def check_waiting(lake: Lake) -> None:
+    """Raise unless somebody waits for an advisory lock."""
+    if not lake.rows("select from pg_locks where locktype = 'advisory' and not granted"):
+        raise NotReadyError("nobody waits")

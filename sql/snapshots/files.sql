@@ -1,0 +1,2 @@
+-- Every snapshot file that was noted.
+select "table", date, bytes from snapshot_files;

@@ -1,0 +1,2 @@
+-- Which revision each of a UTC date's files shows.
+select "table", revision from snapshot_files where date = %(date)s;
