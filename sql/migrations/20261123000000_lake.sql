@@ -1,5 +1,4 @@
 -- The lake's tables: what was landed, who and where it shows, what could not be loaded, and what has been loaded.
--- migrate:up
 
 create table whatsapp_groups (
     id            uuid primary key default uuidv7(),
@@ -118,15 +117,3 @@ create table quarantined_events (
     resolved_reason text,
     unique (landing_key, line_number)
 );
-
--- migrate:down
-
-drop table quarantined_events;
-drop table landing_files;
-drop table event_days;
-drop table whatsapp_event_revisions;
-drop table whatsapp_events;
-drop table whatsapp_jid_pairs;
-drop table whatsapp_participant_jids;
-drop table whatsapp_participants;
-drop table whatsapp_groups;
