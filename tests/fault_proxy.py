@@ -99,6 +99,7 @@ class FaultProxy:
         self.region = store.region
         self.endpoint = ""
         self.faults: Iterator[Fault] = repeat(passes)
+        self.tokens = set[str | None]()  # of temporary keys, that requests had; None for one without
         self._store = store.endpoint
 
     def first(self, *faults: Fault) -> None:
@@ -122,6 +123,7 @@ class FaultProxy:
 
     async def _relay(self, session: ClientSession, request: web.BaseRequest) -> web.Response:
         try:
+            self.tokens.add(request.headers.get("X-Amz-Security-Token"))
             body = await request.content.read()
             return await next(self.faults)(partial(self._forward, session, request, body))
         except (_HangUpError, ClientError, ConnectionError):  # as told, or the store or the receiver has hung up

@@ -156,6 +156,7 @@ def test_without_settings_those_of_the_nearest_stack_are_taken(
     write_day(lake, 1)
     for name in lake_environment:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of somebody else's key")
     (tmp_path / ".wpp-lake").mkdir()
     (tmp_path / ".wpp-lake" / "env").write_text("".join(f"{key}={value}\n" for key, value in lake_environment.items()))
     (tmp_path / "mine" / "deep").mkdir(parents=True)
