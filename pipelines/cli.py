@@ -75,8 +75,11 @@ def _not_installed() -> None:
 
 @app.command()
 def env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Print the stack's settings as shell exports, and that no proxy is in between: eval "$(wpp-lake env)"."""
-    for key, value in environment.read(data_dir).items():
+    """Print the stack's settings for a shell, to which no proxy and no other store may lead: eval "$(wpp-lake env)"."""
+    found = environment.read(data_dir)
+    for name in sorted(name for name in os.environ.keys() - found.keys() if name.startswith("AWS_")):
+        print(f"unset {shlex.quote(name)}")
+    for key, value in found.items():
         print(f"export {key}={shlex.quote(value)}")
     for name in ("NO_PROXY", "no_proxy"):
         print(f'export {name}="127.0.0.1${{{name}:+,${name}}}"')

@@ -34,6 +34,15 @@ def ensure(data_dir: Path) -> None:
         os.environ.update(found)
 
 
+def forget_blanks() -> None:
+    """Take blanks off the AWS_* variables, and out those that are nothing else: some clients take them for values."""
+    for name, value in list(os.environ.items()):
+        if name.startswith("AWS_") and not value.strip():
+            os.environ.pop(name, None)
+        elif name.startswith("AWS_") and value != value.strip():
+            os.environ[name] = value.strip()
+
+
 def forget_foreign_settings() -> None:
     """Take out of the environment what would lead clients to other services, or to a proxy; and what is blank."""
     for name, value in list(os.environ.items()):

@@ -63,9 +63,10 @@ class LandingZone:
         config: S3Config = {"region": settings.aws_region, "virtual_hosted_style_request": False}
         if settings.aws_endpoint_url_s3:
             config["endpoint"] = settings.aws_endpoint_url_s3
-        if settings.aws_access_key_id and settings.aws_secret_access_key:
-            config["access_key_id"] = settings.aws_access_key_id.get_secret_value()
-            config["secret_access_key"] = settings.aws_secret_access_key.get_secret_value()
+        if keys := settings.store_keys:
+            config["access_key_id"], config["secret_access_key"], token = keys
+            if token:
+                config["session_token"] = token
         self._store = S3Store(
             settings.landing_bucket,
             config=config,

@@ -32,7 +32,9 @@ from pipelines.queries import Connection, query, run_steps
 
 # What Postgres answers when it can't store a value (classes 22, 54 and XX), as against when it can't work.
 REFUSALS = (psycopg.DataError, errors.ProgramLimitExceeded, errors.StatementTooComplex, errors.InternalError_)
-FILE_FAULT = "could not "  # of class XX too: "could not extend file", where a quota lets it not grow
+# Of class XX only what these sources raise is a value's fault: a size that is never allocated, a trigger's refusal.
+# Anything else is Postgres' own, such as a file that a quota lets not grow. Sources have names, messages a language.
+REFUSING_SOURCES = {"mcxt.c", "pl_exec.c"}
 # What shows that another load was quicker: at an event or a file, at each other, or with a rebuild.
 RACES = (errors.UniqueViolation, errors.DeadlockDetected, OvertakenError)
 SWITCH_SECONDS = 0.0005
@@ -263,7 +265,7 @@ def refused(conn: Connection, lines: Sequence[LandedRow], question: Question) ->
         with conn.transaction(force_rollback=True):
             return question(conn, lines)
     except REFUSALS as error:
-        if (error.diag.message_primary or "").startswith(FILE_FAULT):
+        if isinstance(error, errors.InternalError_) and error.diag.source_file not in REFUSING_SOURCES:
             raise
         if len(lines) == 1:
             return {lines[0]: f"{error.sqlstate} {error.diag.message_primary}"}

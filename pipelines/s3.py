@@ -20,12 +20,13 @@ FOR_A_QUESTION = Config(connect_timeout=2, read_timeout=2, retries={"total_max_a
 
 def client(settings: LakeSettings, config: Config = FOR_WORK) -> "S3Client":
     """Return a client with the lake's endpoint, region and keys; without keys it finds the machine's."""
-    key, secret = settings.aws_access_key_id, settings.aws_secret_access_key
+    key, secret, token = settings.store_keys or (None, None, None)
     return boto3.client(
         "s3",
         endpoint_url=settings.aws_endpoint_url_s3,
         region_name=settings.aws_region,
         config=config,
-        aws_access_key_id=key.get_secret_value() if key else None,
-        aws_secret_access_key=secret.get_secret_value() if secret else None,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
     )

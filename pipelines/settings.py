@@ -10,6 +10,8 @@ from typing import Any, Self
 from pydantic import Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from pipelines import environment
+
 
 class SettingsError(Exception):
     """A setting is missing or of the wrong kind; the message names the variables and none of their values."""
@@ -29,6 +31,7 @@ class LakeSettings(BaseSettings):
     aws_endpoint_url_s3: str | None = None
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
+    aws_session_token: SecretStr | None = None
     aws_region: str = "us-east-1"
     dagster_postgres_url: SecretStr = SecretStr("")
     wpp_lake_data_dir: Path | None = None
@@ -37,7 +40,8 @@ class LakeSettings(BaseSettings):
 
     @classmethod
     def from_environment(cls, **others: Any) -> Self:
-        """Read the environment; `others` come before it. Raises SettingsError."""
+        """Read the environment, without its blanks; `others` come before it. Raises SettingsError."""
+        environment.forget_blanks()
         try:
             return cls(**others)
         except ValidationError as error:
@@ -49,6 +53,14 @@ class LakeSettings(BaseSettings):
         """Every secret that the collector may have signed with, for verifying what is landed."""
         every = (self.whatsapp_webhook_secret, *self.whatsapp_webhook_previous_secrets)
         return tuple(os.fsencode(secret.get_secret_value()) for secret in every if secret)
+
+    @property
+    def store_keys(self) -> tuple[str, str, str | None] | None:
+        """The object store's key, secret and token, if it has one; None where each client finds the machine's own."""
+        key, secret, token = self.aws_access_key_id, self.aws_secret_access_key, self.aws_session_token
+        if not (key and secret):
+            return None
+        return key.get_secret_value(), secret.get_secret_value(), token.get_secret_value() if token else None
 
     @property
     def conninfo(self) -> str:

@@ -103,6 +103,7 @@ class FaultProxy:
         self.endpoint = ""
         self.faults: Iterator[Fault] = repeat(passes)
         self.requests: list[str] = []
+        self.tokens = set[str | None]()  # of temporary keys, that requests had; None for one without
         self._store = store.endpoint
 
     def first(self, *faults: Fault) -> None:
@@ -126,6 +127,7 @@ class FaultProxy:
 
     async def _relay(self, session: ClientSession, request: web.BaseRequest) -> web.Response:
         try:
+            self.tokens.add(request.headers.get("X-Amz-Security-Token"))
             body = await request.content.read()
             self.requests.append(f"{request.method} {request.raw_path}")
             return await next(self.faults)(partial(self._forward, session, request, body))

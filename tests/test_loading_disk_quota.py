@@ -1,7 +1,7 @@
 """A file of Postgres' may not grow, as where a disk has quotas: the load fails and puts no line aside."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 from conftest import running
+from factories import event, line
 from lake import Lake
 from test_loading_crash import LEDGER, land
 from test_loading_faults import connected, outcome
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports, wait_until
+from pipelines.batches import LandedRow
+from pipelines.lines import read_line
+from pipelines.loading import refused
 from pipelines.migrations import migrate
+from pipelines.queries import Connection
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -66,3 +71,22 @@ def test_a_quota_fails_the_load_and_the_next_one_completes_it(
     with served(server, s3_client) as free:
         free.load()
         assert outcome(free) == expected
+
+
+@pytest.mark.usefixtures("lake_environment")
+def test_a_temporary_file_under_a_quota_is_known_by_the_source_that_says_so(
+    s3_client: "S3Client", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message is in the server's language; a source has one name."""
+
+    def ask(conn: Connection, _lines: Sequence[LandedRow]) -> dict[LandedRow, str]:
+        conn.execute("select count(*) from generate_series(1, 3000000)")
+        return {}
+
+    server = Postgres(tmp_path / "postgres", free_ports(1)[0], "test-password")
+    server.initialise()
+    monkeypatch.setenv("DATABASE_URL", server.url("postgres"))
+    with served(server, s3_client, 32 << 20) as limited:
+        with pytest.raises(psycopg.errors.InternalError_) as raised:
+            refused(limited.connection, [LandedRow("key", 1, read_line(line(event())), b"")], ask)
+        assert raised.value.diag.source_file == "buffile.c"

@@ -8,6 +8,7 @@ import io
 import json
 import re
 from datetime import UTC, date, datetime, timedelta
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pandas as pd
 import papermill
 import pyarrow.parquet as pq
 import pytest
-from factories import RECEIVED, event, event_id, group, line, message
+from factories import RECEIVED, event, event_id, group, line, message, participant
 from lake import Lake
 
 from pipelines import environment, notebook
@@ -25,6 +26,7 @@ from pipelines.snapshots import snapshot_key, today, write_snapshots
 
 ROOT = Path(__file__).parent.parent
 DAY = RECEIVED.date()
+HOSTILE = "<img src=x onerror=alert(1)>"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
@@ -174,6 +176,7 @@ def test_without_settings_those_of_the_nearest_stack_are_taken(
     write_day(lake, 1)
     for name in lake_environment:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "of somebody else's key")
     (tmp_path / ".wpp-lake").mkdir()
     (tmp_path / ".wpp-lake" / "env").write_text("".join(f"{key}={value}\n" for key, value in lake_environment.items()))
     (tmp_path / "mine" / "deep").mkdir(parents=True)
@@ -240,3 +243,22 @@ def test_a_notebook_runs_on_next_to_nothing(path: Path, events: list[bytes], lak
     run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
     outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_shows_senders_words_as_text(path: Path, lake: Lake, tmp_path: Path) -> None:
+    """In its HTML a type, a key, a value and a group's name are neither elements nor mathematics."""
+    now = datetime.now(UTC)
+    payload = message(participant(), text=HOSTILE) | {HOSTILE: HOSTILE}
+    named = event({"id": group(), "subject": HOSTILE, "participants": []}, kind="groups.metadata")
+    sent = [event(payload, kind=HOSTILE), event(payload), named]
+    lake.land(*(line(each, number, now) for number, each in enumerate(sent)), at=now)
+    lake.load(now)
+    list(write_snapshots(lake.settings, lake.snapshots, today()))
+    write_catalogue(lake.snapshots, today())
+    run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
+    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
+    shown = [text for output in outputs if (text := output.get("data", {}).get("text/html"))]
+    assert [text for text in shown if "<img" in text] == []
+    assert any(f">{escape(HOSTILE)}</th>" in text for text in shown)
+    assert [text for text in shown if "mathjax_ignore" not in text] == []

@@ -58,7 +58,7 @@ def rows(text: str) -> list[list[str]]:
 def test_settings() -> None:
     """The table has each setting, and the variables that the store's client reads."""
     named = re.findall(r"`([A-Z0-9_]+)`", "".join(row[0] for row in rows(section("Settings"))))
-    of_the_client = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"]
+    of_the_client = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION"]
     assert sorted(named) == sorted([*of_the_client, *(name.upper() for name in ReceiverSettings.model_fields)])
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import psycopg
 import pytest
 from factories import event, line
 from lake import Lake
@@ -13,15 +14,24 @@ from pipelines.loading import LoadCounts
 from pipelines.quarantine import entries, retry
 from pipelines.queries import Connection
 
+# An array with one element more than Postgres makes room for.
+TOO_MANY = b'{"type":"x","payload":[' + b"0," * 2**24 + b"0]}"
 LEDGER = "select lines, loaded, duplicates, quarantined from landing_files order by key"
 
 
 @contextmanager
-def refusing(lake: Lake, sqlstate: str) -> Iterator[None]:
+def refusing(lake: Lake, sqlstate: str, words: str = "can''t store it") -> Iterator[None]:
     """Let Postgres answer with this SQLSTATE to every line of the type `refused`."""
+    with failing(lake, f"raise exception '{words}' using errcode = '{sqlstate}'"):
+        yield
+
+
+@contextmanager
+def failing(lake: Lake, statement: str) -> Iterator[None]:
+    """Let Postgres do this at every line of the type `refused`."""
     lake.connection.execute(
         f"""create function refuse() returns trigger language plpgsql as
-            $$ begin raise exception 'can''t store it' using errcode = '{sqlstate}'; end $$;
+            $$ begin {statement}; end $$;
             create trigger refuse before insert on whatsapp_events for each row
             when (new.type = 'refused') execute function refuse();""".encode()
     )
@@ -40,6 +50,30 @@ def test_what_postgres_refused_loads_once_it_takes_it(lake: Lake, sqlstate: str)
     assert retry(lake.connection, [refused]) == {"loaded": 1}
     assert lake.rows(LEDGER) == [(3, 3, 0, 0)]
     assert lake.rows("select sum(deliveries)::int from whatsapp_events") == [(3,)]
+
+
+def test_an_internal_error_about_a_value_puts_its_line_aside(lake: Lake) -> None:
+    lake.land(line(event(), 1), line(TOO_MANY, 2), line(event(), 3))
+    assert lake.load() == LoadCounts(files=1, lines=3, loaded=2, quarantined=1)
+    assert lake.rows("select detail from quarantined_events") == [
+        ("XX000 invalid memory alloc request size 1073741824",)
+    ]
+
+
+@pytest.mark.parametrize("words", ["could not store it", "es passt nicht"])
+def test_a_refusal_is_known_in_any_words(lake: Lake, words: str) -> None:
+    with refusing(lake, "XX000", words):
+        lake.land(line(event(), 1), line(event(kind="refused"), 2))
+        assert lake.load() == LoadCounts(files=1, lines=2, loaded=1, quarantined=1)
+
+
+def test_an_internal_error_about_no_value_fails_the_load(lake: Lake) -> None:
+    lake.land(line(event(), 1), line(event(kind="refused"), 2))
+    with failing(lake, "perform array_in('{1}', 0, -1)"):
+        with pytest.raises(psycopg.errors.InternalError_, match="cache lookup failed for type 0"):
+            lake.load()
+        assert lake.rows(LEDGER) == lake.rows("select * from quarantined_events") == []
+    assert lake.load() == LoadCounts(files=1, lines=2, loaded=2)
 
 
 def test_what_postgres_refuses_is_tried_again_beside_others(lake: Lake) -> None:

@@ -1,6 +1,5 @@
 -- What the second version of the rules keeps: an event's chat, the object that describes a person, since when a group has
 -- its name and metadata, and by which version of the rules a landing file was loaded.
--- migrate:up
 
 alter table whatsapp_events add column chat_jid text;
 
@@ -19,11 +18,3 @@ update whatsapp_groups set changed_at = 'epoch' where payload is not null;
 alter table landing_files add column rules integer not null default 1;
 alter table landing_files alter column rules drop default;
 create index on landing_files (rules);
-
--- migrate:down
-
-alter table landing_files drop column rules;
-alter table whatsapp_groups drop column changed_at, drop column named_timed;
-alter table whatsapp_participant_jids
-    drop column described_sha256, drop column described_by, drop column described_at, drop column payload;
-alter table whatsapp_events drop column chat_jid;

@@ -1,6 +1,5 @@
 -- What is known of listings, so that no tick has to list what grows with age: hours that wait for a load, when the whole
 -- landing zone was listed last, and which revision each snapshot file shows.
--- migrate:up
 
 create table pending_hours (
     hour     timestamptz primary key,
@@ -22,9 +21,3 @@ create table snapshot_files (
     written_at timestamptz not null default now(),
     primary key ("table", date)
 );
-
--- migrate:down
-
-drop table snapshot_files;
-drop table landing_listings;
-drop table pending_hours;
