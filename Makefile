@@ -8,7 +8,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow lint format lock bench bench-receiver bench-loader bench-snapshot clean
+.PHONY: help venv up demo dev test test-slow lint format lock bench bench-receiver bench-loader bench-snapshot bench-tick clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -57,7 +57,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes and without registry addr
 	$(PIN) --extra devstack --extra notebooks --extra test --output-file requirements.lock
 	$(PIN) --all-extras --constraint requirements.lock --output-file benchmarks/requirements.lock
 
-bench: bench-receiver bench-loader bench-snapshot ## Run every benchmark
+bench: bench-receiver bench-loader bench-snapshot bench-tick ## Run every benchmark
 
 # What the benchmarks compare with: only they need it.
 $(VENV)/.installed-bench: benchmarks/requirements.lock $(VENV)/.installed
@@ -72,6 +72,9 @@ bench-loader: $(VENV)/.installed-bench ## Measure the loader against ceilings of
 
 bench-snapshot: $(VENV)/.installed-bench ## Measure the snapshots against a ceiling and a peer of the same run (ARGS='--quick' or '--json')
 	@$(BIN)/python benchmarks/snapshot.py $(ARGS)
+
+bench-tick: venv ## Measure a tick of the sensor in a young lake and in one of 300,000 files (ARGS='--files 7000' or '--json')
+	@$(BIN)/python -m benchmarks.tick $(ARGS)
 
 clean: ## Remove what was built; data directories stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

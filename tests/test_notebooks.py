@@ -255,7 +255,7 @@ def test_a_notebook_shows_senders_words_as_text(path: Path, lake: Lake, tmp_path
     lake.land(*(line(each, number, now) for number, each in enumerate(sent)), at=now)
     lake.load(now)
     list(write_snapshots(lake.settings, lake.snapshots, today()))
-    write_catalogue(lake.snapshots, today())
+    write_catalogue(lake.settings, lake.snapshots, today())
     run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
     outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
     shown = [text for output in outputs if (text := output.get("data", {}).get("text/html"))]

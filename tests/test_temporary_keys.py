@@ -58,7 +58,7 @@ def fill(lake: Lake) -> None:
     lake.land(line(event(), 1, now), at=now)
     lake.load(now)
     list(write_snapshots(lake.settings, lake.snapshots, today()))
-    write_catalogue(lake.snapshots, today())
+    write_catalogue(lake.settings, lake.snapshots, today())
 
 
 @pytest.mark.usefixtures("lake_environment")
