@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeVar
 
 import psycopg
 from pydantic import ValidationError
@@ -19,6 +20,7 @@ from pydantic import ValidationError
 from devstack import processes
 from devstack.errors import StackError
 from devstack.postgres import Postgres
+from devstack.settings import StackSettings
 from devstack.stack import DAGSTER_DATABASE, LAKE_DATABASE, LANDING_BUCKET, Plan, Stack
 from devstack.state import State, locked
 from devstack.supervisor import Supervisor
@@ -30,6 +32,7 @@ from receiver.settings import ReceiverSettings, complaints
 
 Say = Callable[[str], None]
 Then = Callable[[Stack], Awaitable[int]]
+Settings = TypeVar("Settings")
 
 
 async def until_stopped(_: Stack) -> int:
@@ -46,7 +49,7 @@ async def up(plan: Plan, say: Say, then: Then = until_stopped) -> int:
     """
     plan.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(plan.data_dir):
-        async with Supervisor(plan.record, say) as supervisor:
+        async with Supervisor(plan.record, say, _read(StackSettings).log_limit) as supervisor:
             work = asyncio.create_task(_work(plan, supervisor, say, then))
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, work.cancel)
@@ -64,6 +67,14 @@ async def _work(plan: Plan, supervisor: Supervisor, say: Say, then: Then) -> int
     return await then(stack)
 
 
+def _read(make: Callable[[], Settings]) -> Settings:
+    """Read settings. Raises StackError."""
+    try:
+        return make()
+    except ValidationError as error:
+        raise StackError(f"settings: {complaints(error)}") from None
+
+
 def _prepare(plan: Plan, say: Say) -> Stack:
     """End what a killed stack left behind, see that the ports are free, and make the folders and files."""
     processes.end_leftovers(plan.record)
@@ -75,10 +86,7 @@ def _prepare(plan: Plan, say: Say) -> Stack:
     stack = Stack(plan, State.load(plan.data_dir, plan.ports.values()))
     LakeSettings.from_environment(database_url=stack.environment["DATABASE_URL"])  # or it says now what is wrong
     secret = stack.environment["WHATSAPP_WEBHOOK_SECRET"]
-    try:
-        ReceiverSettings(whatsapp_webhook_secret=secret)
-    except ValidationError as error:
-        raise StackError(f"settings: {complaints(error)}") from None
+    _read(partial(ReceiverSettings, whatsapp_webhook_secret=secret))
     if (plan.data_dir / "env").exists() and environment.read(plan.data_dir).get("WHATSAPP_WEBHOOK_SECRET") != secret:
         say("the webhook secret is not that of the last start: WHATSAPP_WEBHOOK_SECRET is another one, or not set now")
     stack.initialise()

@@ -243,7 +243,12 @@ def test_a_taken_port_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SNAPSHOT_MINUTES", "0"), ("WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", "not a list"), ("RECEIVER_QUEUE_BYTES", "few")],
+    [
+        ("SNAPSHOT_MINUTES", "0"),
+        ("WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", "not a list"),
+        ("RECEIVER_QUEUE_BYTES", "few"),
+        ("LOG_FILES", "none"),
+    ],
 )
 def test_a_bad_setting_is_refused(tmp_path: Path, name: str, value: str) -> None:
     """It is named in one line, before anything starts."""
