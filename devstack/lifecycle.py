@@ -25,7 +25,7 @@ from devstack.stack import DAGSTER_DATABASE, LAKE_DATABASE, LANDING_BUCKET, Plan
 from devstack.state import State, locked
 from devstack.supervisor import Supervisor
 from devstack.waiting import is_free, wait_until
-from pipelines import environment
+from pipelines import code_server, environment
 from pipelines.migrations import migrate
 from pipelines.settings import LakeSettings
 from receiver.settings import ReceiverSettings, complaints
@@ -95,14 +95,7 @@ def _prepare(plan: Plan, say: Say) -> Stack:
 
 async def _start(stack: Stack, supervisor: Supervisor) -> None:
     """Start everything, in order, and return when each part has answered."""
-
-    async def answers(name: str, check: Callable[[], object]) -> None:
-        stopping = threading.Event()
-        try:
-            await asyncio.to_thread(wait_until, check, f"{name} (its log: {stack.log(name)})", given_up=stopping)
-        finally:
-            stopping.set()  # for the thread, which a stop doesn't end
-
+    answers = partial(_answers, stack)
     for server in stack.servers():
         await supervisor.start(server)
     await answers("postgres", stack.postgres.check)
@@ -111,13 +104,25 @@ async def _start(stack: Stack, supervisor: Supervisor) -> None:
     with closing(stack.seaweed.client()) as client:
         await answers("s3", partial(stack.seaweed.check, client))
     await asyncio.to_thread(stack.seaweed.sync_writes, LANDING_BUCKET)
-    began = datetime.now(UTC)
     for process in stack.processes():
         await supervisor.start(process)
     await answers("receiver", partial(_get, stack.plan.receiver_url, "/readyz"))
     if stack.plan.dagster:
+        await answers("dagster-code", partial(code_server.check, stack.plan.data_dir))
+        began = datetime.now(UTC)
+        for process in stack.clients_of_code():
+            await supervisor.start(process)
         await answers("dagster-webserver", partial(_get, stack.plan.dagster_url, "/server_info"))
         await answers("dagster-daemon", partial(_heartbeat, stack.postgres, began))
+
+
+async def _answers(stack: Stack, name: str, check: Callable[[], object]) -> None:
+    """Return when a part answers. Raises NotReadyError."""
+    stopping = threading.Event()
+    try:
+        await asyncio.to_thread(wait_until, check, f"{name} (its log: {stack.log(name)})", given_up=stopping)
+    finally:
+        stopping.set()  # for the thread, which a stop doesn't end
 
 
 def _get(url: str, path: str) -> None:
