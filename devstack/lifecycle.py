@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeVar
 
 import psycopg
 from pydantic import ValidationError
@@ -19,17 +20,19 @@ from pydantic import ValidationError
 from devstack import processes
 from devstack.errors import StackError
 from devstack.postgres import Postgres
+from devstack.settings import StackSettings
 from devstack.stack import DAGSTER_DATABASE, LAKE_DATABASE, LANDING_BUCKET, Plan, Stack
 from devstack.state import State, locked
 from devstack.supervisor import Supervisor
 from devstack.waiting import is_free, wait_until
-from pipelines import environment
+from pipelines import code_server, environment
 from pipelines.migrations import migrate
 from pipelines.settings import LakeSettings
 from receiver.settings import ReceiverSettings, complaints
 
 Say = Callable[[str], None]
 Then = Callable[[Stack], Awaitable[int]]
+Settings = TypeVar("Settings")
 
 
 async def until_stopped(_: Stack) -> int:
@@ -46,7 +49,7 @@ async def up(plan: Plan, say: Say, then: Then = until_stopped) -> int:
     """
     plan.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(plan.data_dir):
-        async with Supervisor(plan.record, say) as supervisor:
+        async with Supervisor(plan.record, say, _read(StackSettings).log_limit) as supervisor:
             work = asyncio.create_task(_work(plan, supervisor, say, then))
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, work.cancel)
@@ -64,6 +67,14 @@ async def _work(plan: Plan, supervisor: Supervisor, say: Say, then: Then) -> int
     return await then(stack)
 
 
+def _read(make: Callable[[], Settings]) -> Settings:
+    """Read settings. Raises StackError."""
+    try:
+        return make()
+    except ValidationError as error:
+        raise StackError(f"settings: {complaints(error)}") from None
+
+
 def _prepare(plan: Plan, say: Say) -> Stack:
     """End what a killed stack left behind, see that the ports are free, and make the folders and files."""
     processes.end_leftovers(plan.record)
@@ -75,10 +86,7 @@ def _prepare(plan: Plan, say: Say) -> Stack:
     stack = Stack(plan, State.load(plan.data_dir, plan.ports.values()))
     LakeSettings.from_environment(database_url=stack.environment["DATABASE_URL"])  # or it says now what is wrong
     secret = stack.environment["WHATSAPP_WEBHOOK_SECRET"]
-    try:
-        ReceiverSettings(whatsapp_webhook_secret=secret)
-    except ValidationError as error:
-        raise StackError(f"settings: {complaints(error)}") from None
+    _read(partial(ReceiverSettings, whatsapp_webhook_secret=secret))
     if (plan.data_dir / "env").exists() and environment.read(plan.data_dir).get("WHATSAPP_WEBHOOK_SECRET") != secret:
         say("the webhook secret is not that of the last start: WHATSAPP_WEBHOOK_SECRET is another one, or not set now")
     stack.initialise()
@@ -87,14 +95,7 @@ def _prepare(plan: Plan, say: Say) -> Stack:
 
 async def _start(stack: Stack, supervisor: Supervisor) -> None:
     """Start everything, in order, and return when each part has answered."""
-
-    async def answers(name: str, check: Callable[[], object]) -> None:
-        stopping = threading.Event()
-        try:
-            await asyncio.to_thread(wait_until, check, f"{name} (its log: {stack.log(name)})", given_up=stopping)
-        finally:
-            stopping.set()  # for the thread, which a stop doesn't end
-
+    answers = partial(_answers, stack)
     for server in stack.servers():
         await supervisor.start(server)
     await answers("postgres", stack.postgres.check)
@@ -103,13 +104,25 @@ async def _start(stack: Stack, supervisor: Supervisor) -> None:
     with closing(stack.seaweed.client()) as client:
         await answers("s3", partial(stack.seaweed.check, client))
     await asyncio.to_thread(stack.seaweed.sync_writes, LANDING_BUCKET)
-    began = datetime.now(UTC)
     for process in stack.processes():
         await supervisor.start(process)
     await answers("receiver", partial(_get, stack.plan.receiver_url, "/readyz"))
     if stack.plan.dagster:
+        await answers("dagster-code", partial(code_server.check, stack.plan.data_dir))
+        began = datetime.now(UTC)
+        for process in stack.clients_of_code():
+            await supervisor.start(process)
         await answers("dagster-webserver", partial(_get, stack.plan.dagster_url, "/server_info"))
         await answers("dagster-daemon", partial(_heartbeat, stack.postgres, began))
+
+
+async def _answers(stack: Stack, name: str, check: Callable[[], object]) -> None:
+    """Return when a part answers. Raises NotReadyError."""
+    stopping = threading.Event()
+    try:
+        await asyncio.to_thread(wait_until, check, f"{name} (its log: {stack.log(name)})", given_up=stopping)
+    finally:
+        stopping.set()  # for the thread, which a stop doesn't end
 
 
 def _get(url: str, path: str) -> None:

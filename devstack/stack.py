@@ -17,6 +17,7 @@ from devstack.processes import dies_with_parent
 from devstack.seaweed import REGION, Seaweed
 from devstack.state import State, write_environment
 from devstack.supervisor import Child
+from pipelines.code_server import SOCKET
 
 LANDING_BUCKET = "wpp-landing"
 SNAPSHOT_BUCKET = "wpp-snapshots"
@@ -95,6 +96,9 @@ class Stack:
             **self.environment,
             "RECEIVER_HOST": "127.0.0.1",
             "RECEIVER_PORT": str(self.plan.receiver_port),
+            # Relative to the data directory, where they all run: the length of a socket's path is limited, and Dagster
+            # makes a relative one absolute.
+            "DAGSTER_GRPC_SOCKET": f"/proc/self/cwd/{SOCKET}",
             "PYTHONPATH": os.pathsep.join((str(_CODE), *_given("PYTHONPATH").values())),
             "PYTHONUNBUFFERED": "1",
         }
@@ -108,14 +112,22 @@ class Stack:
         )
 
     def processes(self) -> Iterator[Child]:
-        """Yield the receiver, and Dagster's webserver and daemon."""
+        """Yield the receiver, and Dagster's code server."""
         yield self.python("receiver", "receiver")
         if self.plan.dagster:
-            workspace = ("-w", str(self.plan.data_dir / "dagster" / "workspace.yaml"))
-            address = ("-h", "127.0.0.1", "-p", str(self.plan.dagster_port))
-            # When `up` is killed these are too: without PostgreSQL they take long to stop.
-            yield self.python("dagster-webserver", "dagster_webserver", *address, *workspace, orphan=signal.SIGKILL)
-            yield self.python("dagster-daemon", "dagster._daemon", "run", *workspace, orphan=signal.SIGKILL)
+            module = ("-m", "pipelines.definitions", "--empty-working-directory", "--location-name", "wpp-lake")
+            yield self._dagster("dagster-code", "dagster", "api", "grpc", *module)
+
+    def clients_of_code(self) -> Iterator[Child]:
+        """Yield what needs the code server when it starts: Dagster's webserver and daemon."""
+        workspace = ("-w", str(self.plan.data_dir / "dagster" / "workspace.yaml"))
+        address = ("-h", "127.0.0.1", "-p", str(self.plan.dagster_port))
+        yield self._dagster("dagster-webserver", "dagster_webserver", *address, *workspace)
+        yield self._dagster("dagster-daemon", "dagster._daemon", "run", *workspace)
+
+    def _dagster(self, name: str, *words: str) -> Child:
+        # When `up` is killed these are too: without PostgreSQL they take long to stop.
+        return self.python(name, "devstack.dagster_process", *words, orphan=signal.SIGKILL)
 
     def python(self, name: str, module: str, *words: str, orphan: signal.Signals = signal.SIGTERM) -> Child:
         """Return a process of the project's own: a module run with everything that it needs to use the stack."""
