@@ -84,7 +84,7 @@ class Stack:
             "DO_NOT_TRACK": "1",
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             "WHATSAPP_WEBHOOK_SECRET": state.webhook_secret,
-            **_given("WHATSAPP_WEBHOOK_SECRET", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS"),
+            **_given("WHATSAPP_WEBHOOK_SECRET", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", "RUN_HISTORY_DAYS"),
         }
 
     @property

@@ -74,7 +74,7 @@ def described(field: "pa.Field[Any]") -> list[str]:
 
 
 def test_every_asset_and_job_is_documented() -> None:
-    names = {key.to_user_string() for key in defs.resolve_all_asset_keys()} | {"load", "snapshot"}
+    names = {key.to_user_string() for key in defs.resolve_all_asset_keys()} | {"load", "snapshot", "prune"}
     assert sorted(names - code_words("dagster.md")) == []
 
 
