@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 PORTS = ("s3", "master", "filer", "volume", "admin")
-OWN_PORTS = (8333, 9333, 8888, 9340, 23646)  # in a network namespace of its own, where nobody else has any
 SOCKET = "s3.sock"
 # What the server's parts have to show each other: a second layer, where the first one fails.
 _SIGNING_KEYS = ("JWT_SIGNING", "JWT_SIGNING_READ", "JWT_FILER_SIGNING", "JWT_FILER_SIGNING_READ")
@@ -58,10 +57,11 @@ _OPTIONS = (
 class Seaweed:
     """An S3 server in `folder` with an identity that may read, write and list `buckets`, and nothing else.
 
-    `ports` are those of PORTS, in this order; each takes the port 10,000 above it too. All but the first take no keys:
-    with `namespace`, words that give a command a network namespace of its own, nobody reaches any of them, and S3 is
-    reached through the socket in `folder` alone. `writers` are further identities, as access and secret key, that may
-    only write one bucket. With `admin` the first identity may do everything, such as creating buckets.
+    `ports` are those of PORTS, in this order; each takes the port 10,000 above it too, and names a socket in /tmp: two
+    servers can't have the same. All but the first take no keys: with `namespace`, words that give a command a network
+    namespace of its own, nobody reaches any of them, and S3 is reached through the socket in `folder` alone. `writers`
+    are further identities, as access and secret key, that may only write one bucket. With `admin` the first identity
+    may do everything, such as creating buckets.
     """
 
     folder: Path
@@ -93,16 +93,12 @@ class Seaweed:
 
     def command(self) -> list[str]:
         """Return the command that runs the server in the foreground, in `folder`. SIGTERM stops it."""
-        ports = [f"-{name}.port={port}" for name, port in zip(PORTS, self._listening, strict=True)]
+        ports = [f"-{name}.port={port}" for name, port in zip(PORTS, self.ports, strict=True)]
         buckets = [f"-bucket={','.join(self.buckets)}"] if self.buckets else []
         before = [*self.namespace, *dies_with_parent(signal.SIGTERM)]
         if self.namespace:
             before += [sys.executable, "-I", namespaces.__file__]
         return [*before, _binary(), "-logtostderr=true", "mini", f"-dir={self.folder}", *_OPTIONS, *ports, *buckets]
-
-    @property
-    def _listening(self) -> tuple[int, ...]:
-        return OWN_PORTS if self.namespace else self.ports
 
     def environment(self) -> dict[str, str]:
         """Return the server's whole environment: keys and settings come from `folder` alone, none from the user."""
@@ -128,7 +124,7 @@ class Seaweed:
     def sync_writes(self, bucket: str, pid: int) -> None:
         """Make the server, which has this process id, sync a bucket's objects to the disk (fsync) before it answers."""
         inside = namespaces.enter(self.namespace, pid)
-        shell = [*inside, _binary(), "shell", f"-master=127.0.0.1:{self._listening[1]}"]
+        shell = [*inside, _binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"]
         words = f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync=true -apply\n"
         said = output_of(shell, input=words, cwd=self.folder, env=self.environment(), timeout=30)
         if '"fsync":  true' not in said:

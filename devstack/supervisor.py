@@ -81,6 +81,10 @@ class Supervisor(AsyncExitStack):
             await asyncio.sleep(LOG_SECONDS)
             await asyncio.to_thread(shorten, tuple(self._logs), self._log_limit)
 
+    def pid(self, name: str) -> int:
+        """Return a child's present process id."""
+        return self._running[name].pid
+
     async def _keep(self, child: Child) -> None:
         while True:
             process = self._running[child.name]

@@ -140,9 +140,9 @@ def weed(tmp_path: Path) -> Seaweed:
 
 def put_and_kill(weed: Seaweed, key: str) -> None:
     """Write an object with fsync on, and kill the server at once."""
-    with running(weed.command(), weed.folder, signal.SIGKILL), closing(weed.client()) as client:
+    with running(weed.command(), weed.folder, signal.SIGKILL) as server, closing(weed.client()) as client:
         wait_until(lambda: weed.check(client), "SeaweedFS")
-        weed.sync_writes("wpp-landing")
+        weed.sync_writes("wpp-landing", server.pid)
         client.put_object(Bucket="wpp-landing", Key=key, Body=b"a line\n")
 
 

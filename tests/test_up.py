@@ -8,15 +8,20 @@ import socket
 import stat
 import subprocess
 import sys
+import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from factories import PATHS, SECRET, event, event_id, headers
 
 from devstack.seaweed import Seaweed, check_bucket
@@ -62,7 +67,7 @@ class Running:
         self.receiver_port, self.dagster_port = free_ports(2)
         self.printed = data_dir.with_suffix(".out")
         ports = (f"--receiver-port={self.receiver_port}", f"--dagster-port={self.dagster_port}")
-        command = ["env", "--ignore-signal=INT", WPP_LAKE, verb, f"--data-dir={data_dir}", *ports, *options]
+        command = ["/usr/bin/env", "--ignore-signal=INT", WPP_LAKE, verb, f"--data-dir={data_dir}", *ports, *options]
         with self.printed.open("wb") as out:
             self.process = psutil.Popen(
                 command, stdout=out, stderr=out, cwd=data_dir.parent, env=dict(os.environ) | FOREIGN | environment
@@ -187,6 +192,119 @@ def test_children_get_nothing_foreign(up: Running) -> None:
     assert not [value for environment in environments for value in environment.values() if value in FOREIGN.values()]
 
 
+def doors(up: Running) -> list[int]:
+    """Return the ports of this machine at which the stack listens, all of its processes."""
+    everybody = [up.process, *up.process.children(recursive=True)]
+    here = Path("/proc/self/ns/net").readlink()
+    seen = [process for process in everybody if Path(f"/proc/{process.pid}/ns/net").readlink() == here]
+    return sorted({
+        connection.laddr.port
+        for process in seen
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    })  # fmt: skip
+
+
+STRANGERS = [
+    ("GET", "/"), ("GET", "/?list-type=2"), ("GET", "/buckets/"), ("GET", "/buckets/wpp-landing/"),
+    ("GET", "/wpp-landing"), ("GET", "/wpp-landing?list-type=2"), ("PUT", "/wpp-landing/whatsapp/forged.jsonl"),
+    ("DELETE", "/wpp-landing"), ("GET", "/col/delete?collection=wpp-landing"), ("GET", "/dir/status"),
+    ("DELETE", "/buckets/wpp-landing?recursive=true"), ("POST", "/buckets/wpp-landing/whatsapp/forged.jsonl"),
+    ("GET", "/cluster/status"), ("POST", "/submit"), ("GET", "/dir/assign"),
+]  # fmt: skip
+
+
+def test_a_stranger_finds_no_door(up: Running) -> None:
+    """Every port of a running stack, asked without a key: nothing lists, reads, writes or deletes."""
+    environment = up.environment()
+    store = int(environment["AWS_ENDPOINT_URL_S3"].rsplit(":", 1)[1])
+    postgres = int(re.findall(r":(\d+)/", environment["DATABASE_URL"])[0])
+    assert doors(up) == sorted([up.receiver_port, store, postgres])
+    answers = {(method, path): answer(store, method, path) for method, path in STRANGERS}
+    assert {asked: status for asked, status in answers.items() if status not in {400, 403, 404, 405, 501}} == {}
+    with closing(store_client(environment)) as client:
+        landed = client.list_objects_v2(Bucket="wpp-landing").get("Contents", [])
+        assert [each["Key"] for each in landed if each["Key"].startswith("whatsapp/")] == []
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(f"host=127.0.0.1 port={postgres} user=wpp_lake dbname=wpp_lake password=guess")
+
+
+def answer(port: int, method: str, path: str) -> int:
+    """Return the status that somebody without a key gets."""
+    url, data = f"http://127.0.0.1:{port}{path}", b"x" if method[0] == "P" else None
+    request = urllib.request.Request(url, method=method, data=data)
+    try:
+        with open_url(request) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code
+
+
+def store_client(environment: Mapping[str, str]) -> Any:
+    """Return a client of the store with an environment's keys."""
+    return boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_REGION"],
+        config=Config(retries={"total_max_attempts": 1}, proxies={}),
+    )
+
+
+def test_the_receiver_may_write_the_landing_bucket_and_knows_of_nothing_else(up: Running) -> None:
+    environment = psutil.Process(up.pids()["receiver"]).environ()
+    people = up.environment()
+    secrets = {name: people[name] for name in ("DATABASE_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+    assert [name for name in environment if name.startswith(("DATABASE", "DAGSTER", "PG", "SNAPSHOT"))] == []
+    assert set(secrets.values()).isdisjoint(environment.values())
+    with closing(store_client(environment)) as client:
+        client.put_object(Bucket="wpp-landing", Key="whatsapp/probe", Body=b"x")
+        forbidden: list[Callable[[], object]] = [
+            lambda: client.get_object(Bucket="wpp-landing", Key="whatsapp/probe"),
+            lambda: client.list_objects_v2(Bucket="wpp-landing"),
+            lambda: client.put_object(Bucket="wpp-snapshots", Key="x", Body=b"x"),
+            lambda: client.list_objects_v2(Bucket="wpp-snapshots"),
+        ]
+        for ask in forbidden:
+            with pytest.raises(ClientError, match="AccessDenied"):
+                ask()
+        client.delete_object(Bucket="wpp-landing", Key="whatsapp/probe")  # this store's Write can't be had without it
+
+
+def test_where_nothing_protects_the_store_up_refuses_and_says_what_that_means(tmp_path: Path) -> None:
+    """A path without `unshare` stands for a machine that forbids namespaces."""
+    with running("up", tmp_path / "lake", "--no-dagster", PATH=str(tmp_path)) as refused:
+        assert "every user of this machine can read, forge and delete" in refused.line("wpp-lake: ")
+        assert refused.process.wait(60) == 1
+    with running("up", tmp_path / "lake", "--no-dagster", "--unprotected-store") as open_to_all:
+        open_to_all.line("READY")
+        assert open_to_all.line("the store is unprotected") == open_to_all.lines()[0]
+        assert len(doors(open_to_all)) > 10
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o702])
+def test_a_data_folder_that_others_may_write_is_refused(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    folder.chmod(mode)
+    with running("up", folder, "--no-dagster") as refused:
+        assert "others may write" in refused.line("wpp-lake: ")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_data_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
+    """Root can give a folder away; for anybody else the root folder is somebody else's."""
+    folder = tmp_path / "lake"
+    folder.mkdir()
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+    command = [WPP_LAKE, "up", "--no-dagster", "--data-dir", str(folder if os.geteuid() == 0 else Path("/"))]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, "belongs to somebody else" in refused.stderr) == (1, True)
+
+
 def test_children_ignore_no_stop_signal(up: Running) -> None:
     """Though `up` was started with SIGINT ignored, its children take SIGINT and SIGTERM."""
     for pid in up.pids().values():
@@ -292,6 +410,29 @@ def test_another_webhook_secret_than_last_time_is_said(tmp_path: Path) -> None:
     assert "secret" not in first.printed.read_text()
     with running("up", tmp_path / "lake", "--no-dagster") as second:
         assert "WHATSAPP_WEBHOOK_SECRET" in second.line("the webhook secret is not that of the last start")
+        wait_for(lambda: "s3" in second.pids(), "the first children")
+        assert json.loads(second.environment()["WHATSAPP_WEBHOOK_RETIRED_SECRETS"]) == ["given"]
+
+
+def has_child(up: Running, name: str) -> bool:
+    """Tell whether a child is recorded."""
+    return up.data_dir.joinpath("processes.json").exists() and name in up.pids()
+
+
+def test_no_secret_is_ever_forgotten(tmp_path: Path) -> None:
+    """Lines that were signed with it may still wait: what was present or previous is retired, also later."""
+    starts = [
+        {"WHATSAPP_WEBHOOK_SECRET": "first"},
+        {"WHATSAPP_WEBHOOK_SECRET": "second", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS": '["first", "other"]'},
+        {"WHATSAPP_WEBHOOK_SECRET": "third", "WHATSAPP_WEBHOOK_RETIRED_SECRETS": '["older"]'},
+        {"WHATSAPP_WEBHOOK_SECRET": "first"},
+    ]
+    retired = []
+    for variables in starts:
+        with running("up", tmp_path / "lake", "--no-dagster", **variables) as up:
+            wait_for(partial(has_child, up, "s3"), "the first children")
+            retired.append(json.loads(up.environment().get("WHATSAPP_WEBHOOK_RETIRED_SECRETS", "[]")))
+    assert retired == [[], [], ["older", "second", "first", "other"], ["third", "older", "second", "other"]]
 
 
 def test_a_killed_up_leaves_nothing_that_the_next_one_does_not_end(tmp_path: Path) -> None:
@@ -476,8 +617,11 @@ def summary(demo: Running) -> list[str]:
 
 
 def notebook_rows(demo: Running) -> int:
-    """Paste the notebook line into a Python that knows nothing else, and return the rows that it reads."""
-    line = demo.line("import pandas")
-    statement, expression = line.split("; ", 1)
-    code = f"{statement}\nprint(len({expression}))"
-    return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    """Paste the two lines into a shell, and return the rows that the notebook line reads."""
+    script = f"{demo.line('eval ')}\n{demo.line('python -c ')}"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(  # noqa: S602  its purpose
+        script, shell=True, cwd=demo.data_dir.parent, env=os.environ | {"PATH": path}, capture_output=True, text=True,
+        check=True,
+    )  # fmt: skip
+    return int(re.findall(r"\[(\d+) rows x", done.stdout)[0])
