@@ -92,7 +92,7 @@ class Stack:
         """The whole environment of the project's own processes: nothing foreign that a client would listen to."""
         receiver = (name for name in os.environ if name.startswith("RECEIVER_"))
         return {
-            **_given(*_PASSED_ON, "SNAPSHOT_MINUTES", *receiver),
+            **_given(*_PASSED_ON, "SNAPSHOT_MINUTES", "DAGSTER_ALLOWED_HOSTS", *receiver),
             **self.environment,
             "RECEIVER_HOST": "127.0.0.1",
             "RECEIVER_PORT": str(self.plan.receiver_port),
@@ -122,7 +122,7 @@ class Stack:
         """Yield what needs the code server when it starts: Dagster's webserver and daemon."""
         workspace = ("-w", str(self.plan.data_dir / "dagster" / "workspace.yaml"))
         address = ("-h", "127.0.0.1", "-p", str(self.plan.dagster_port))
-        yield self._dagster("dagster-webserver", "dagster_webserver", *address, *workspace)
+        yield self._dagster("dagster-webserver", "pipelines.webserver", *address, *workspace)
         yield self._dagster("dagster-daemon", "dagster._daemon", "run", *workspace)
 
     def _dagster(self, name: str, *words: str) -> Child:
