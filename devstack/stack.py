@@ -129,7 +129,7 @@ class Stack:
         """The whole environment of the pipelines' processes: nothing foreign that a client would listen to."""
         settings = (name.upper() for name in LakeSettings.model_fields)
         return {
-            **_given(*_PASSED_ON, *(name for name in settings if not name.startswith("AWS_"))),
+            **_given(*_PASSED_ON, *(name for name in settings if not name.startswith("AWS_")), "DAGSTER_ALLOWED_HOSTS"),
             **self.environment,
             **_PYTHON,
             # Relative to the data directory, where they all run: the length of a socket's path is limited, and Dagster
@@ -158,7 +158,7 @@ class Stack:
         """Yield what needs the code server when it starts: Dagster's webserver and daemon."""
         workspace = ("-w", str(self.plan.data_dir / "dagster" / "workspace.yaml"))
         address = ("-h", "127.0.0.1", "-p", str(self.plan.dagster_port))
-        yield self._dagster("dagster-webserver", "dagster_webserver", *address, *workspace)
+        yield self._dagster("dagster-webserver", "pipelines.webserver", *address, *workspace)
         yield self._dagster("dagster-daemon", "dagster._daemon", "run", *workspace)
 
     def _dagster(self, name: str, *words: str) -> Child:

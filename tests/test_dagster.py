@@ -42,7 +42,7 @@ def materialised(instance: dg.DagsterInstance, *key: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["assets", "automation", "definitions", "history", "partitions", "runs", "cli", "status"]
+    "module", ["assets", "automation", "definitions", "history", "partitions", "runs", "cli", "status", "webserver"]
 )
 def test_every_module_loads_in_a_fresh_interpreter(module: str, tmp_path: Path) -> None:
     """Importing touches neither environment nor network: there is none of either here."""

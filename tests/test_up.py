@@ -457,7 +457,7 @@ def with_dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Run `up` with Dagster in a folder whose path is longer than a socket's may be, for several tests."""
     folder = tmp_path_factory.mktemp("up") / ("long" * 30)
     folder.mkdir()
-    with running("up", folder / "lake", WHATSAPP_WEBHOOK_SECRET=SECRET) as up:
+    with running("up", folder / "lake", WHATSAPP_WEBHOOK_SECRET=SECRET, DAGSTER_ALLOWED_HOSTS="lake.example.org") as up:
         up.line("READY")
         yield up
 
@@ -467,6 +467,18 @@ def test_ready_names_dagster_too(with_dagster: Running) -> None:
     assert f"dagster http://127.0.0.1:{with_dagster.dagster_port}" in with_dagster.line("READY")
     location = {"name": "wpp-lake", "locationOrLoadError": {"__typename": "RepositoryLocation"}}
     assert code_locations(with_dagster) == [location]
+
+
+def test_the_webserver_has_the_guard_and_its_setting(with_dagster: Running) -> None:
+    """Another host is refused, one that the setting names is not."""
+    page = urllib.request.Request(
+        f"http://127.0.0.1:{with_dagster.dagster_port}/", headers={"Host": "lake.example.org"}
+    )
+    with open_url(page) as response:
+        assert response.status == 200
+    page.add_header("Host", "rebound.example.net")
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        open_url(page)
 
 
 def test_the_status_has_every_process_as_healthy(with_dagster: Running) -> None:
