@@ -18,6 +18,8 @@ from lake import Lake
 from psycopg import sql
 
 from devstack.postgres import Postgres
+from devstack.stack import Plan, Stack
+from devstack.state import State
 from devstack.waiting import wait_until
 from pipelines import history, runs
 from pipelines.definitions import defs
@@ -314,6 +316,14 @@ def test_the_command_says_in_one_line_what_it_deleted(storage: Connection, insta
         )
     assert command.returncode == 0
     assert run_ids(instance) == {old[-1]}
+
+
+def test_a_prune_by_hand_follows_the_setting_that_the_stack_was_started_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN_HISTORY_DAYS", "90")
+    stack = Stack(Plan(tmp_path), State.load(tmp_path, frozenset()))
+    assert (stack.environment["RUN_HISTORY_DAYS"], stack.python_environment["RUN_HISTORY_DAYS"]) == ("90", "90")
 
 
 @pytest.mark.usefixtures("lakeless")
