@@ -100,6 +100,7 @@ def test_load_snapshot_and_status(lake: Lake, dagster_home: Path) -> None:
             "whatsapp_participant_jids": None,
         },
         "changed_files": [],
+        "rules": {"oldest": 2, "current": 2},
         "errors": [],
     }
     assert dagster_home.exists()

@@ -611,7 +611,7 @@ def code_locations(up: Running) -> object:
 def test_the_demo_adds_up_twice(tmp_path: Path) -> None:
     """Two demos in one folder end with the same counts; the notebook line reads the sample's events."""
     with running("demo", tmp_path / "lake", "--no-dagster", "--once") as once:
-        assert once.process.wait(90) == 0, once.printed.read_text()
+        assert once.process.wait(PATIENCE_SECONDS) == 0, once.printed.read_text()
     first = summary(once)
     with running("demo", tmp_path / "lake", "--no-dagster") as again:
         again.line("Everything stays up")
