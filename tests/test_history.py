@@ -322,8 +322,8 @@ def test_a_prune_by_hand_follows_the_setting_that_the_stack_was_started_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUN_HISTORY_DAYS", "90")
-    stack = Stack(Plan(tmp_path), State.load(tmp_path, frozenset()))
-    assert (stack.environment["RUN_HISTORY_DAYS"], stack.python_environment["RUN_HISTORY_DAYS"]) == ("90", "90")
+    stack = Stack(Plan(tmp_path), State.load(tmp_path, frozenset()), (), ())
+    assert (stack.environment["RUN_HISTORY_DAYS"], stack.pipelines_environment["RUN_HISTORY_DAYS"]) == ("90", "90")
 
 
 @pytest.mark.usefixtures("lakeless")
