@@ -23,6 +23,7 @@ class LakeSettings(BaseSettings):
     database_url: SecretStr
     whatsapp_webhook_secret: SecretStr | None = None
     whatsapp_webhook_previous_secrets: Json[tuple[SecretStr, ...]] = Field(default=())
+    whatsapp_webhook_retired_secrets: Json[tuple[SecretStr, ...]] = Field(default=())
     landing_bucket: str = "wpp-landing"
     snapshot_bucket: str = "wpp-snapshots"
     snapshot_minutes: float = Field(default=10, ge=1)
@@ -47,7 +48,8 @@ class LakeSettings(BaseSettings):
     @property
     def webhook_secrets(self) -> tuple[bytes, ...]:
         """Every secret that the collector may have signed with, for verifying what is landed."""
-        every = (self.whatsapp_webhook_secret, *self.whatsapp_webhook_previous_secrets)
+        former = (*self.whatsapp_webhook_previous_secrets, *self.whatsapp_webhook_retired_secrets)
+        every = (self.whatsapp_webhook_secret, *former)
         return tuple(os.fsencode(secret.get_secret_value()) for secret in every if secret)
 
     @property
