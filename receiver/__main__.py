@@ -11,7 +11,8 @@ import resource
 import signal
 import socket
 import sys
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -32,7 +33,11 @@ WARM_UP_SECONDS = 0.2  # the store's client makes its threads at its first use: 
 SHUTDOWN_SECONDS = 20  # longer than an answer can take: a body's 5 s and a landing's 10 s
 BACKLOG = 2048
 READ_AHEAD_BYTES = 32 * 1024  # of a connection, before its body is admitted
+READ_AHEAD_REQUESTS = 2  # of a connection, before the one at hand is answered
+HEADER_LINES = 64
+HEADER_BYTES = 4096  # of each: so what a connection can hold before it is known what it is
 GC_THRESHOLD = 50_000
+SHORT_BYTES = 16  # a secret of less may be guessed
 MALFORMED = "the request is not well-formed HTTP/1.1"
 
 _log = logging.getLogger("receiver")
@@ -42,6 +47,11 @@ class _Connection(web.RequestHandler):
     """One connection. What isn't HTTP gets the same JSON as everything else, and its bytes appear nowhere."""
 
     __slots__ = ()
+
+    def __init__(self, manager: web.Server, **settings: Any) -> None:
+        """Bound how many requests of a peer that pipelines are read ahead."""
+        super().__init__(manager, **settings)
+        self._max_msg_queue_size, self._msg_queue_resume_size = READ_AHEAD_REQUESTS, READ_AHEAD_REQUESTS - 1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Bound what the system takes from this connection ahead of us, and so what one read can bring."""
@@ -67,37 +77,52 @@ class _Server(web.Server):
         return _Connection(self, loop=self._loop, **self._kwargs)
 
 
-async def serve(settings: ReceiverSettings, store: S3Store) -> None:
-    """Run until SIGTERM or SIGINT, then answer what has been received. Raises OSError when the port is taken."""
-    stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    edge = Edge(settings, store)
-    with suppress(Unavailable, TimeoutError):
-        async with asyncio.timeout(WARM_UP_SECONDS):
-            await edge.readiness.check()
+async def _listen(ends: AsyncExitStack, said: str, handler: Any, *address: Any, shared: bool = False) -> None:
+    """Serve on an address until `ends`, or exit with one line that says why that can't be."""
     server = _Server(
-        edge.respond,
+        handler,
         access_log=None,
         auto_decompress=False,
         keepalive_timeout=KEEPALIVE_SECONDS,
         lingering_time=LINGERING_SECONDS,
+        max_headers=HEADER_LINES,
+        max_field_size=HEADER_BYTES,
         read_bufsize=READ_AHEAD_BYTES // 2,  # it stops reading beyond twice that
     )
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        host, port = settings.receiver_host, settings.receiver_port
-        await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_port=settings.receiver_reuse_port or None).start()
+        await web.TCPSite(runner, *address, backlog=BACKLOG, reuse_port=shared or None).start()
+    except (OSError, UnicodeError) as error:  # a host name that can't be one is an error of its encoding
+        why = getattr(error, "strerror", None) or "not the name of a host"
+        sys.exit("receiver: cannot listen on {}:{}: {}".format(*address, why))
+    ends.push_async_callback(runner.cleanup)
+    _log.info(said, *runner.addresses[0][:2])
+
+
+async def serve(settings: ReceiverSettings, store: S3Store) -> None:
+    """Run until SIGTERM or SIGINT, then answer what has been received."""
+    stop = asyncio.Event()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    edge, host, admin_port = Edge(settings, store), settings.receiver_host, settings.receiver_admin_port
+    with suppress(Unavailable, TimeoutError):
+        async with asyncio.timeout(WARM_UP_SECONDS):
+            await edge.readiness.check()
+    async with AsyncExitStack() as ends:  # in reverse: new deliveries first
+        ends.push_async_callback(edge.writer.close)
+        if admin_port is not None:
+            admin, address = partial(edge.respond, admin=True), (settings.receiver_admin_host or host, admin_port)
+            await _listen(ends, "readiness and metrics on http://%s:%d", admin, *address)
+        shared = settings.receiver_reuse_port
+        await _listen(ends, "listening on http://%s:%d", edge.respond, host, settings.receiver_port, shared=shared)
+        if min(map(len, settings.secrets)) < SHORT_BYTES:
+            _log.warning("a webhook secret is shorter than %d bytes", SHORT_BYTES)
         gc.collect()
         gc.freeze()  # what start-up made lives as long as the process: the collector need not look at it again
         gc.set_threshold(GC_THRESHOLD)
-        _log.info("listening on http://%s:%d", *runner.addresses[0][:2])
         await stop.wait()
         _log.info("stopping: finishing what is in flight")
-    finally:
-        await runner.cleanup()
-        await edge.writer.close()
 
 
 def main() -> None:
@@ -117,11 +142,7 @@ def main() -> None:
         sys.exit(f"receiver: bad settings of the store: {first_line(error)}")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a connection is an open file, and the usual limit 1,024
-    try:
-        uvloop.run(serve(settings, store))
-    except (OSError, UnicodeError) as error:  # a host name that can't be one is an error of its encoding
-        why = getattr(error, "strerror", None) or "not the name of a host"
-        sys.exit(f"receiver: cannot listen on {settings.receiver_host}:{settings.receiver_port}: {why}")
+    uvloop.run(serve(settings, store))
     # The store's client has threads of its own; one that lets go of its last Python object while the interpreter is
     # being finalized aborts the process (SIGABRT), after everything is durable and answered: so it isn't finalized.
     logging.shutdown()

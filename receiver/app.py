@@ -1,14 +1,12 @@
 """The HTTP edge: routes, admission and answers, as docs/http.md specifies them.
 
 Belongs here: turning requests into lines for the writer, and outcomes into answers. Not: who may send and what an
-event looks like (contract), batching and retries (writer), the process around it (`__main__`).
+event looks like (contract), how its body comes in (intake), batching and retries (writer), the process (`__main__`).
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
@@ -19,14 +17,14 @@ from aiohttp.helpers import rfc822_formatted_time
 from obstore.store import S3Store
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from receiver.contract import Refusal, check_envelope, check_media, verify
+from receiver.contract import Refusal, check_envelope, check_media, credentials, verify
 from receiver.dedupe import Dedupe
+from receiver.intake import Intake
 from receiver.landing import Contract, encode_line
 from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
 from receiver.writer import LandingWriter, Readiness, Unavailable
 
-BODY_SECONDS = 5
 RETRY_AFTER_SECONDS = 2
 
 CONTRACTS: dict[str, Contract] = {
@@ -34,6 +32,7 @@ CONTRACTS: dict[str, Contract] = {
     "/api/integrations/whatsapp/events": "first",
 }
 GET = ("GET", "HEAD")
+Routes = dict[str, tuple[tuple[str, ...], Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]]
 
 _log = logging.getLogger(__name__)
 
@@ -71,28 +70,33 @@ class Edge:
     def __init__(self, settings: ReceiverSettings, store: S3Store) -> None:
         self._secrets = settings.secrets
         self._max_body = settings.receiver_max_body_bytes
-        self._free = settings.receiver_queue_bytes  # reserved before a body is read, held until its answer
+        self._intake = intake = Intake(settings.receiver_max_body_bytes, settings.receiver_queue_bytes)
         self._dedupe = Dedupe(settings.receiver_dedupe_seconds, settings.receiver_dedupe_entries, time.monotonic)
         self._metrics = metrics = Metrics()
         self.writer = LandingWriter(store, metrics, puts_in_flight=settings.receiver_puts_in_flight)
         self.readiness = Readiness(store, time.monotonic)
         self._open_requests = 0
         metrics.in_flight.set_function(lambda: self._open_requests)
-        metrics.queue_bytes.set_function(lambda: settings.receiver_queue_bytes - self._free)
+        metrics.queue_bytes.set_function(lambda: intake.held)
         metrics.queue_age.set_function(lambda: self.writer.oldest_seconds)
-        self._routes: dict[str, tuple[tuple[str, ...], Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]]] = {
-            **{path: (("POST",), partial(self._receive, contract=contract)) for path, contract in CONTRACTS.items()},
+        self._admin_routes: Routes = {
             "/healthz": (GET, self._healthz),
             "/readyz": (GET, self._readyz),
             "/metrics": (GET, self._exposition),
         }
+        alone = settings.receiver_admin_port is None  # else the public port has neither readiness nor metrics
+        self._routes: Routes = dict(self._admin_routes) if alone else {"/healthz": (GET, self._healthz)}
+        for path, contract in CONTRACTS.items():
+            if contract in settings.receiver_contracts.split(","):
+                self._routes |= {path: (("POST",), partial(self._receive, contract=contract))}
 
-    async def respond(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer whatever was requested, and count the answer under its route."""
+    async def respond(self, request: web.BaseRequest, *, admin: bool = False) -> web.StreamResponse:
+        """Answer whatever was requested, on the admin port or the public one, and count the answer under its route."""
         began = time.perf_counter()
+        path, routes = request.rel_url.raw_path, self._admin_routes if admin else self._routes
         self._open_requests += 1
         try:
-            answer = await self._routed(request)
+            answer = await self._routed(request, path, routes)
         except (Refusal, Unavailable) as why:
             answer = self._turned_away(why)
         except Exception:  # noqa: BLE001  (whatever it is, it is logged and the sender retries)
@@ -100,20 +104,21 @@ class Edge:
             answer = Answer(500, "unavailable", "an unexpected error")
         finally:
             self._open_requests -= 1
-        if hdrs.UPGRADE in request.headers:
-            answer.force_close()  # what follows on the connection may be lost to the parser
-        path = request.rel_url.raw_path
-        route = path if path in self._routes else "other"
+        # The rest of a body isn't waited for, and what follows an upgrade may be lost to the parser.
+        if not request.content.is_eof() or hdrs.UPGRADE in request.headers or request.version < HttpVersion11:
+            answer.force_close()
+        route = path if path in routes else "other"
         outcome = getattr(answer, "outcome", "ok")
         self._metrics.answered((route, CONTRACTS.get(route, ""), outcome, answer.status), time.perf_counter() - began)
         return answer
 
-    async def _routed(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _routed(self, request: web.BaseRequest, path: str, routes: Routes) -> web.StreamResponse:
         """Return the answer of the route that the path names, exactly as written."""
-        path = request.rel_url.raw_path
-        if path not in self._routes:
+        if request.version < HttpVersion11 and hdrs.TRANSFER_ENCODING in request.headers:
+            raise Refusal(400, "HTTP/1.0 has no Transfer-Encoding")  # nobody can tell where such a body ends
+        if path not in routes:
             raise Refusal(404, "Not Found")
-        methods, handler = self._routes[path]
+        methods, handler = routes[path]
         if request.method in methods:
             return await handler(request)
         answer = self._turned_away(Refusal(405, "Method Not Allowed"))
@@ -129,55 +134,30 @@ class Edge:
             self._metrics.unauthorised.labels(str(why)).inc()
         if why.status == HTTPStatus.SERVICE_UNAVAILABLE:
             answer.headers[hdrs.RETRY_AFTER] = str(RETRY_AFTER_SECONDS)
-        if why.status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE):
-            answer.force_close()  # the rest of the body is not waited for
         return answer
 
     async def _receive(self, request: web.BaseRequest, *, contract: Contract) -> Answer:
         """Answer one delivery, its cases in the order of docs/http.md."""
-        size = request.content_length
-        if size is None:  # nothing announced: a chunked body, which may be as long as the limit
-            size = self._max_body if request.body_exists else 0
-        if size > self._max_body:
+        length = request.content_length or 0
+        if length > self._max_body:
             raise Refusal(413, "the body is longer than the limit")
         check_media(request.headers)
+        event_id, signature = credentials(request.headers)
         if self.writer.silent:
             raise Unavailable("the landing store is silent")
-        if size > self._free:
-            raise Unavailable("the queue is full")
-        self._free -= size
+        self._intake.check_room(max(1, length))
+        body = await self._intake.read(request)
         try:
-            return await self._land(request, contract, await self._read(request))
+            return await self._land(contract, event_id, signature, body)
         finally:
-            self._free += size
+            self._intake.release(body)
 
-    async def _read(self, request: web.BaseRequest) -> bytes:
-        """Return the body. Raises Refusal when it doesn't arrive whole, in time and within the limit."""
-        content = request.content
-        chunks: list[bytes] = []
-        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version >= HttpVersion11:
-            with suppress(ConnectionError):  # the sender has left, maybe after it had sent everything
-                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-            request.writer.output_size = 0  # the answer itself has not begun
-        try:
-            if not content.is_eof():  # else it came with its headers: no need of a timer, which costs more than it
-                async with asyncio.timeout(BODY_SECONDS):
-                    while content.total_bytes <= self._max_body and (chunk := await content.readany()):
-                        chunks.append(chunk)
-            body = b"".join((*chunks, content.read_nowait()))
-        except TimeoutError as error:
-            raise Refusal(408, "the body did not arrive in time") from error
-        except (web.RequestPayloadError, ConnectionError) as error:
-            raise Refusal(400, "the body is not the one its headers announced") from error
-        if len(body) > self._max_body:
-            raise Refusal(413, "the body is longer than the limit")
-        self._metrics.request_bytes.inc(len(body))
-        return body
-
-    async def _land(self, request: web.BaseRequest, contract: Contract, body: bytes) -> Answer:
+    async def _land(self, contract: Contract, event_id: str, signature: str, body: bytes) -> Answer:
         """Verify, check and land one body."""
         received_at = datetime.now(UTC)
-        event_id, signature = verify(self._secrets, contract, request.headers, body)
+        self._metrics.request_bytes.inc(len(body))
+        made_by = verify(self._secrets, contract, event_id, signature, body)
+        self._metrics.verified["previous" if made_by else "current"].inc()
         try:
             check_envelope(body)
             line = encode_line(event_id, received_at, contract, signature, body)
@@ -194,8 +174,7 @@ class Edge:
 
     async def _readyz(self, _: web.BaseRequest) -> Answer:
         """Answer 200 when an event of any length could be landed now."""
-        if self._max_body > self._free:
-            raise Unavailable("the queue is full")
+        self._intake.check_room(self._max_body)
         await self.readiness.check()
         return Answer(200, "ok")
 

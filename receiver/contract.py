@@ -20,6 +20,7 @@ from receiver.landing import Contract, signature
 MAX_DEPTH = 512
 
 _EVENT_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_SIGNATURE = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NIL = "00000000-0000-0000-0000-000000000000"
 
 # A whole JSON string, or an unterminated one up to the end of the text. Possessive, so that it never backtracks.
@@ -61,21 +62,30 @@ def check_media(headers: MultiMapping[str]) -> None:
         raise Refusal(415, "Content-Type must be application/json in UTF-8")
 
 
-def verify(secrets: Sequence[bytes], contract: Contract, headers: MultiMapping[str], body: bytes) -> tuple[str, str]:
-    """Return the event id as sent and the signature, in lowercase hex, of an authentic request.
+def credentials(headers: MultiMapping[str]) -> tuple[str, str]:
+    """Return the event id and the signature as sent, neither of them verified.
 
-    Raises Refusal: 401 when no secret made its signature, 400 when the signed id is not a UUID or is the nil one.
+    Raises Refusal (401) unless both are given once and the signature looks like one.
     """
-    given, event_id = _only(headers, "X-Signature"), _only(headers, "X-Event-Id")
-    # As the bytes that were sent, so that what isn't ASCII is compared too.
-    sent, signed_id = given.encode("utf-8", "surrogateescape"), event_id.encode("utf-8", "surrogateescape")
+    event_id, given = _only(headers, "X-Event-Id"), _only(headers, "X-Signature")
+    if not _SIGNATURE.fullmatch(given):
+        raise Refusal(401, "X-Signature must be 64 lowercase hexadecimal digits")
+    return event_id, given
+
+
+def verify(secrets: Sequence[bytes], contract: Contract, event_id: str, given: str, body: bytes) -> int:
+    """Return the place of the secret that made a signature.
+
+    Raises Refusal: 401 when none of them did, 400 when the signed id is not a UUID or is the nil one.
+    """
+    signed_id = event_id.encode("utf-8", "surrogateescape")  # as the bytes that were sent
     # A list, not a generator: every secret is tried, so that the time taken tells nothing about which one it was.
-    matches = [hmac.compare_digest(signature(secret, contract, signed_id, body).encode(), sent) for secret in secrets]
+    matches = [hmac.compare_digest(signature(secret, contract, signed_id, body), given) for secret in secrets]
     if True not in matches:
         raise Refusal(401, "X-Signature does not verify")
     if not _EVENT_ID.fullmatch(event_id) or event_id == _NIL:
         raise Refusal(400, "X-Event-Id must be a UUID, and not the nil one")
-    return event_id, given
+    return matches.index(True)
 
 
 def check_envelope(body: bytes) -> None:

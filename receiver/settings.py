@@ -13,13 +13,17 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
-def _not_blank(secret: SecretStr) -> SecretStr:
-    if not secret.get_secret_value().strip():
+def _trimmed(secret: SecretStr) -> SecretStr:
+    """Raise unless a secret is the same when it is trimmed, as the collector does with its own."""
+    text = secret.get_secret_value()
+    if not text.strip():
         raise PydanticCustomError("blank", "must not be blank")
+    if text.strip() != text or text.strip("\ufeff") != text:  # JavaScript's trim takes a byte order mark too
+        raise PydanticCustomError("blanks", "must not begin or end with white space")
     return secret
 
 
-Secret = Annotated[SecretStr, AfterValidator(_not_blank)]
+Secret = Annotated[SecretStr, AfterValidator(_trimmed)]
 
 
 class ReceiverSettings(BaseSettings):
@@ -38,6 +42,9 @@ class ReceiverSettings(BaseSettings):
     aws_endpoint_url_s3: AnyHttpUrl | None = None  # the store's client reads it, and AWS_* beside it, by itself
     receiver_host: str = "127.0.0.1"
     receiver_port: int = Field(default=8080, ge=0, le=65535)
+    receiver_admin_host: str | None = None
+    receiver_admin_port: int | None = Field(default=None, ge=0, le=65535)
+    receiver_contracts: str = Field(default="current,first", pattern=r"^(current|first)(,(current|first))*$")
     receiver_max_body_bytes: PositiveInt = 8_388_608
     receiver_queue_bytes: PositiveInt = 67_108_864
     receiver_puts_in_flight: PositiveInt = 4

@@ -34,8 +34,12 @@ class Metrics:
         self._answers: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self.request_bytes = Counter("receiver_request_bytes", "Bytes of the bodies read.", registry=of)
         self.unauthorised = Counter("receiver_unauthorised", "Requests answered 401.", ["reason"], registry=of)
+        verified = Counter(
+            "receiver_verified", "Signatures that verified, by the secret that made them.", ["secret"], registry=of
+        )
+        self.verified = {name: verified.labels(name) for name in ("current", "previous")}
         self.duplicates = Counter("receiver_duplicates", "Deliveries collapsed into one already landed.", registry=of)
-        self.queue_bytes = Gauge("receiver_queue_bytes", "Bytes reserved for bodies not yet answered.", registry=of)
+        self.queue_bytes = Gauge("receiver_queue_bytes", "Bytes of bodies that are here.", registry=of)
         self.queue_age = Gauge("receiver_queue_oldest_seconds", "Age of the oldest line not yet durable.", registry=of)
         self.puts = Counter("landing_puts", "Attempts to put a landing file.", ["result"], registry=of)
         self.put_seconds = timing("landing_put_duration_seconds", "How long attempts took.")

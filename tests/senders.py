@@ -203,7 +203,7 @@ class Crowd:
                 writer.write(drip)
         finally:
             self.present -= 1
-            writer.close()
+            writer.transport.abort()  # what it has still to send is not for anybody to wait for
 
 
 async def _ended(reader: asyncio.StreamReader, seconds: float | None) -> bool:
@@ -223,17 +223,19 @@ def headers_alone(length: int) -> bytes:
     return f"POST {CURRENT} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
-@contextmanager
-def crowd(port: int, *, idle: int = 0, slow: int = 0) -> Iterator[Crowd]:
-    """Run a crowd; the block begins when all of it is there.
-
-    The slow ones send their headers or their body a byte a second.
-    """
-    delivery, found = headers_alone(1000), Crowd(port)
+def loiterers(*, idle: int, slow: int) -> list[tuple[bytes, bytes]]:
+    """Return the manners of connections that send nothing, or their headers or body a byte a second."""
+    delivery = headers_alone(1000)
     head = delivery.removesuffix(b"\r\n") + b"X-Slow: "
-    manners = [(b"", b"")] * idle + [(head, b"x"), (delivery, b"x")] * (slow // 2)
+    return [(b"", b"")] * idle + [(head, b"x"), (delivery, b"x")] * (slow // 2)
+
+
+@contextmanager
+def crowd(port: int, manners: Sequence[tuple[bytes, bytes]]) -> Iterator[Crowd]:
+    """Run a crowd; the block begins when all of it has come."""
+    found = Crowd(port)
     with in_background(partial(found.gather, manners)):
-        wait_for(lambda: found.present == len(manners), "the crowd")
+        wait_for(lambda: found.present + found.turned_away >= len(manners), "the crowd")
         yield found
 
 

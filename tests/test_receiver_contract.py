@@ -3,7 +3,7 @@
 import pytest
 from multidict import CIMultiDict
 
-from receiver.contract import Refusal, check_envelope, check_media, verify
+from receiver.contract import Refusal, check_envelope, check_media, credentials, verify
 
 ID = "0b54fc54-2d1b-5f6b-8c1f-6f2d4f3e9a10"
 BODY = b'{"type":"messages.upsert","chat_jid":"1@g.us","payload":{}}'
@@ -34,18 +34,26 @@ def status_of_envelope(body: bytes) -> int | None:
 
 def test_current_contract() -> None:
     """The signature covers the event id, a dot and the body."""
-    assert verify(SECRETS, "current", signed(), BODY) == (ID, CURRENT)
+    assert verify(SECRETS, "current", ID, CURRENT, BODY) == 0
 
 
 def test_first_contract() -> None:
     """The signature covers the body alone."""
-    assert verify(SECRETS, "first", signed(FIRST), BODY) == (ID, FIRST)
+    assert verify(SECRETS, "first", ID, FIRST, BODY) == 0
 
 
-@pytest.mark.parametrize("secrets", [(b"new", b"test-secret"), (b"test-secret", b"old")])
-def test_rotation(secrets: tuple[bytes, ...]) -> None:
-    """Any of the secrets will do, wherever it stands."""
-    assert verify(secrets, "current", signed(), BODY)[0] == ID
+@pytest.mark.parametrize(
+    ("secrets", "place"),
+    [((b"test-secret", b"old"), 0), ((b"new", b"test-secret"), 1), ((b"new", b"", b"test-secret"), 2)],
+)
+def test_rotation(secrets: tuple[bytes, ...], place: int) -> None:
+    """Any of the secrets will do, wherever it stands, and is told from the others."""
+    assert verify(secrets, "current", ID, CURRENT, BODY) == place
+
+
+def test_credentials() -> None:
+    """The id is returned as sent, whatever it is; the signature too."""
+    assert credentials(signed(event_id="\udcff")) == ("\udcff", CURRENT)
 
 
 @pytest.mark.parametrize(
@@ -58,24 +66,36 @@ def test_rotation(secrets: tuple[bytes, ...]) -> None:
         pytest.param(signed(CURRENT.upper()), id="upper case"),
         pytest.param(signed(f"sha256={CURRENT}"), id="prefixed"),
         pytest.param(signed(CURRENT[:-1]), id="short"),
+        pytest.param(signed(f"{CURRENT}0"), id="long"),
+        pytest.param(signed(f"{CURRENT[:-1]}\n"), id="with a line feed"),
+        pytest.param(signed(f"{CURRENT[:-1]}g"), id="not hexadecimal"),
+        pytest.param(signed(f"{CURRENT[:-1]}\u0661"), id="a digit of another script"),
         pytest.param(signed(""), id="empty"),
         pytest.param(signed("é" * 64), id="not ASCII"),
         pytest.param(signed("\udcff" * 64), id="not UTF-8"),
-        pytest.param(signed(FIRST), id="of the other contract"),
-        pytest.param(signed(event_id=ID.upper()), id="of the id in another case"),
     ],
 )
-def test_not_authentic(given: CIMultiDict[str]) -> None:
-    """Whatever is wrong with the signature or the headers, the answer is 401."""
+def test_no_credentials(given: CIMultiDict[str]) -> None:
+    """Headers that can't be a signature of anything get 401: for that nobody needs the body."""
     with pytest.raises(Refusal) as refusal:
-        verify(SECRETS, "current", given, BODY)
+        credentials(given)
     assert refusal.value.status == 401
 
 
-def test_other_body() -> None:
-    """A signature of other bytes doesn't verify."""
+@pytest.mark.parametrize(
+    ("event_id", "given", "body"),
+    [
+        pytest.param(ID, "0" * 64, BODY, id="made up"),
+        pytest.param(ID, FIRST, BODY, id="of the other contract"),
+        pytest.param(ID.upper(), CURRENT, BODY, id="of the id in another case"),
+        pytest.param("\udcff", CURRENT, BODY, id="of another id"),
+        pytest.param(ID, CURRENT, BODY + b" ", id="of another body"),
+    ],
+)
+def test_not_authentic(event_id: str, given: str, body: bytes) -> None:
+    """A signature of anything else gets 401."""
     with pytest.raises(Refusal) as refusal:
-        verify(SECRETS, "current", signed(), BODY + b" ")
+        verify(SECRETS, "current", event_id, given, body)
     assert refusal.value.status == 401
 
 
@@ -93,13 +113,13 @@ def test_other_body() -> None:
 def test_not_a_uuid(event_id: str) -> None:
     """An authentic request whose id is not a UUID gets 400."""
     with pytest.raises(Refusal) as refusal:
-        verify(SECRETS, "first", signed(FIRST, event_id), BODY)
+        verify(SECRETS, "first", event_id, FIRST, BODY)
     assert refusal.value.status == 400
 
 
 def test_id_in_upper_case() -> None:
-    """An id in upper case is taken, and returned as sent."""
-    assert verify(SECRETS, "first", signed(FIRST, ID.upper()), BODY)[0] == ID.upper()
+    """An id in upper case is taken."""
+    assert verify(SECRETS, "first", ID.upper(), FIRST, BODY) == 0
 
 
 @pytest.mark.parametrize(

@@ -25,12 +25,16 @@ TESTS = {
     "Answers to a delivery": {
         "the headers are not complete": "test_slow_headers",
         "the request is not well-formed": "test_not_http",
+        "the request is HTTP/1.0 and has `Transfer-Encoding`": "test_chunks_of_an_old_sender",
         "the body is longer": "test_too_long",
         "`Content-Type` is missing": "test_media",
+        "`X-Signature` or `X-Event-Id` is missing": "test_no_credentials",
         "the last landing file failed": "test_sheds_while_silent",
+        "the announced length, or the first byte": "test_sheds_before_the_body",
+        "while the body comes": "test_makes_room",
         "the body is not complete": "test_slow_body",
         "the body ends before": "test_cut_body",
-        "`X-Signature` or `X-Event-Id` is missing": "test_not_authentic",
+        "no secret makes the signature": "test_not_authentic",
         "the signed `X-Event-Id` is not a UUID": "test_bad_id",
         "the body is not one strict JSON": "test_not_strict_json",
         "`type` is not a string": "test_bad_envelope",
@@ -39,6 +43,13 @@ TESTS = {
         "the landing store has not confirmed": "test_not_confirmed",
         "the event is durable": "test_landed",
         "an error in the receiver itself": "test_unexpected_error",
+    },
+    "What a stranger can hold": {
+        "a place for a connection that sends nothing": "test_serves_in_a_crowd",
+        "headers that don't end": "test_headers",
+        "a body that is announced and not sent": "test_honest_senders_are_acknowledged",
+        "a body that is sent in part": "test_budget_is_kept",
+        "a whole body, wrongly signed": "test_a_wrongly_signed_body_is_let_go",
     },
 }
 

@@ -31,6 +31,7 @@ from senders import (
     Reckoning,
     closed_loop,
     crowd,
+    loiterers,
     open_loop,
     reckon,
     wait_for,
@@ -184,7 +185,7 @@ def crowded(stage: Stage) -> Load:
     """Keep up 2,000 idle and 500 slow connections beside a few proper senders, until each has had to go once."""
     with (
         open_files(8192),
-        crowd(stage.receiver.port, idle=2000, slow=500) as present,
+        crowd(stage.receiver.port, loiterers(idle=2000, slow=500)) as present,
         closed_loop(stage.receiver.url, senders=4) as load,
     ):
         wait_for(lambda: present.turned_away >= 2500, "the crowd to be turned away")

@@ -7,10 +7,11 @@ import resource
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 from conftest import S3, bucket
+from fault_proxy import FaultProxy, Gate, fault_proxy, passes
 from mypy_boto3_s3 import S3Client
 from prometheus_client.parser import text_string_to_metric_families
 from receiver_process import (
@@ -36,6 +37,7 @@ QUEUE = 400_000
 REQUESTS = "receiver_requests_total"
 NIL = "00000000-0000-0000-0000-000000000000"
 OTHER = "6f1c3a52-0b7d-4f0e-9c39-5d2f8f2f7a10"
+LIMITS = {"RECEIVER_MAX_BODY_BYTES": str(MAX_BODY), "RECEIVER_QUEUE_BYTES": str(QUEUE)}
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +51,16 @@ def store(s3_client: S3Client) -> Iterator[str]:
 def receiver(s3: S3, store: str) -> Iterator[Receiver]:
     """Run a receiver with low limits and one previous secret."""
     with start_receiver(
-        s3,
-        store,
-        RECEIVER_MAX_BODY_BYTES=str(MAX_BODY),
-        RECEIVER_QUEUE_BYTES=str(QUEUE),
-        WHATSAPP_WEBHOOK_PREVIOUS_SECRETS='["old-secret"]',
+        s3, store, wait_ready=True, WHATSAPP_WEBHOOK_PREVIOUS_SECRETS='["old-secret"]', **LIMITS
     ) as process:
         yield process
+
+
+@pytest.fixture(scope="module")
+def proxied(s3: S3, store: str) -> Iterator[tuple[FaultProxy, Receiver]]:
+    """Run a receiver with low limits behind a proxy that can hold up its store."""
+    with fault_proxy(s3) as proxy, start_receiver(proxy, store, wait_ready=True, **LIMITS) as process:
+        yield proxy, process
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +112,31 @@ def connect(receiver: Receiver, request: bytes) -> socket.socket:
     return connection
 
 
-def raw_delivery(body: bytes, *, announced: int) -> bytes:
-    """Return a signed request, with a Content-Length that may announce more than there is."""
-    headers = signed(new_id(), body) | {"Host": "localhost", "Content-Length": str(announced)}
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return f"POST {CURRENT} HTTP/1.1\r\n{lines}\r\n".encode() + body
+def raw_delivery(body: bytes, *, announced: int | None, version: str = "1.1", **others: str) -> bytes:
+    """Return a signed request, with a Content-Length that may announce more than there is, or none.
+
+    Other headers are added or replace its own, underscores standing for dashes; an empty one is left out.
+    """
+    length = {} if announced is None else {"Content-Length": str(announced)}
+    replaced = {name.replace("_", "-"): value for name, value in others.items()}
+    headers = signed(new_id(), body) | {"Host": "localhost"} | length | replaced
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
+    return f"POST {CURRENT} HTTP/{version}\r\n{lines}\r\n".encode() + body
+
+
+def chunk(data: bytes) -> bytes:
+    """Return one chunk of a body in chunks."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def everything(connection: socket.socket) -> bytes:
     """Read until the other side closes."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def of_length(length: int) -> bytes:
+    """Return an event's body of so many bytes."""
+    return event("x" * (length - len(event(""))))
 
 
 # Accepted
@@ -149,6 +169,21 @@ def test_previous_secret(receiver: Receiver) -> None:
     assert receiver.request("POST", CURRENT, event(), signed(event_id, event(), secret="old-secret")).status == 202
 
 
+@pytest.mark.parametrize(("secret", "label"), [(SECRET, "current"), ("old-secret", "previous")])
+def test_verifying_secrets_are_counted(receiver: Receiver, secret: str, label: str) -> None:
+    """Which secret senders use is in the metrics, so that the end of a rotation shows."""
+    before, event_id = metric(receiver, "receiver_verified_total", secret=label), new_id()
+    receiver.request("POST", CURRENT, event(), signed(event_id, event(), secret=secret))
+    assert metric(receiver, "receiver_verified_total", secret=label) == before + 1
+
+
+def test_retired_secret(s3: S3, store: str) -> None:
+    """A signature made with a retired secret gets 401."""
+    with start_receiver(s3, store, WHATSAPP_WEBHOOK_RETIRED_SECRETS='["old-secret"]') as retired:
+        event_id = new_id()
+        assert retired.request("POST", CURRENT, event(), signed(event_id, event(), secret="old-secret")).status == 401
+
+
 def test_chunked(receiver: Receiver) -> None:
     """A body in chunks is accepted."""
     event_id = new_id()
@@ -157,7 +192,7 @@ def test_chunked(receiver: Receiver) -> None:
 
 def test_a_body_of_the_limit(receiver: Receiver) -> None:
     """A body as long as the limit is accepted."""
-    assert receiver.deliver(new_id(), event("x" * (MAX_BODY - len(event(""))))).status == 202
+    assert receiver.deliver(new_id(), of_length(MAX_BODY)).status == 202
 
 
 def test_sender_that_leaves(receiver: Receiver, s3_client: S3Client, store: str) -> None:
@@ -263,18 +298,37 @@ def test_media(receiver: Receiver, header: dict[str, str]) -> None:
     assert (answer.status, answer.json["status"]) == (415, "refused")
 
 
-@pytest.mark.parametrize("header", [{"X_Signature": "0" * 64}, {"X_Signature": ""}, {"X_Event_Id": OTHER}], ids=str)
+@pytest.mark.parametrize("header", [{"X_Signature": "0" * 64}, {"X_Event_Id": OTHER}], ids=str)
 def test_not_authentic(receiver: Receiver, header: dict[str, str]) -> None:
     """A signature that doesn't verify gets 401, and no id back."""
     answer = receiver.deliver(new_id(), event(), **header)
     assert (answer.status, answer.json) == (401, {"status": "refused", "error": "X-Signature does not verify"})
 
 
-@pytest.mark.parametrize("missing", ["X-Signature", "X-Event-Id"])
-def test_header_missing(receiver: Receiver, missing: str) -> None:
-    """Without either header the answer is 401."""
-    headers = {name: value for name, value in signed(new_id(), event()).items() if name != missing}
-    assert receiver.request("POST", CURRENT, event(), headers).status == 401
+def test_a_wrongly_signed_body_is_let_go(receiver: Receiver) -> None:
+    """Of a body that isn't authentic nothing is held, however long it is."""
+    answer = receiver.deliver(new_id(), of_length(MAX_BODY), X_Signature="0" * 64)
+    assert (answer.status, metric(receiver, "receiver_queue_bytes")) == (401, 0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "more"),
+    [
+        pytest.param({"X_Signature": ""}, b"", id="no signature"),
+        pytest.param({"X_Event_Id": ""}, b"", id="no event id"),
+        pytest.param({}, b"X-Signature: " + b"0" * 64, id="two signatures"),
+        pytest.param({}, b"X-Event-Id: " + OTHER.encode(), id="two event ids"),
+        pytest.param({"X_Signature": "A" * 64}, b"", id="a signature in upper case"),
+        pytest.param({"X_Signature": "a" * 63}, b"", id="a digit too few"),
+        pytest.param({"X_Signature": "a" * 65}, b"", id="a digit too many"),
+    ],
+)
+def test_no_credentials(receiver: Receiver, headers: dict[str, str], more: bytes) -> None:
+    """Headers that can't be a signature of anything get 401, without a byte of the body, and the connection ends."""
+    request = raw_delivery(b"", announced=1000, **headers).replace(b"Host:", more + b"\r\nHost:" if more else b"Host:")
+    with closing(connect(receiver, request)) as connection:
+        answer = everything(connection)
+    assert (answer.split()[1], b"\r\nConnection: close\r\n" in answer) == (b"401", True)
 
 
 @pytest.mark.parametrize("event_id", ["not-a-uuid", NIL])
@@ -331,6 +385,17 @@ def test_not_http(receiver: Receiver) -> None:
         b"400",
         b'{"status":"refused","error":"the request is not well-formed HTTP/1.1"}',
     )
+
+
+@pytest.mark.parametrize("body", [chunk(event()) + chunk(b""), chunk(event())], ids=["whole", "not whole"])
+@pytest.mark.parametrize("length", [None, 9])
+def test_chunks_of_an_old_sender(receiver: Receiver, length: int | None, body: bytes) -> None:
+    """HTTP/1.0 with Transfer-Encoding gets 400, and its connection ends, whatever else was announced."""
+    headers = {"Transfer_Encoding": "chunked", "Connection": "keep-alive"}
+    request = raw_delivery(event(), announced=length, version="1.0", **headers).removesuffix(event()) + body
+    with closing(connect(receiver, request)) as connection:
+        answer = everything(connection)
+    assert (answer.split()[1], answer.count(b"HTTP/1.1 ")) == (b"400", 1)
 
 
 def test_other_expectation(receiver: Receiver) -> None:
@@ -399,14 +464,27 @@ def test_slow_body(slow: tuple[bytes, bytes, float]) -> None:
 # Unavailable
 
 
+@contextmanager
+def held_up(proxied: tuple[FaultProxy, Receiver], *lengths: int) -> Iterator[Receiver]:
+    """Let deliveries of these lengths wait for the store until the block ends: then all of them are acknowledged."""
+    (proxy, receiver), gate = proxied, Gate()
+    proxy.always(gate)
+    with ThreadPoolExecutor(len(lengths)) as senders:
+        deliveries = [senders.submit(receiver.deliver, new_id(), of_length(length)) for length in lengths]
+        try:
+            wait_for_metric(receiver, sum(lengths), "receiver_queue_bytes")
+            yield receiver
+        finally:
+            proxy.always(passes)
+            gate.open()
+    assert [delivery.result().status for delivery in deliveries] == [202] * len(lengths)
+
+
 @pytest.fixture
-def full(receiver: Receiver) -> Iterator[Receiver]:
-    """Fill the receiver's queue with two bodies that are announced and don't come."""
-    request = raw_delivery(b"", announced=MAX_BODY)
-    with closing(connect(receiver, request)), closing(connect(receiver, request)):
-        wait_for_metric(receiver, QUEUE, "receiver_queue_bytes")
+def full(proxied: tuple[FaultProxy, Receiver]) -> Iterator[Receiver]:
+    """Fill the receiver's queue with two events that wait for the store."""
+    with held_up(proxied, MAX_BODY, MAX_BODY) as receiver:
         yield receiver
-    wait_for_metric(receiver, 0, "receiver_queue_bytes")
 
 
 def test_queue_full(full: Receiver) -> None:
@@ -419,10 +497,79 @@ def test_queue_full(full: Receiver) -> None:
     )
 
 
+def test_no_credentials_when_full(full: Receiver) -> None:
+    """What nobody could authenticate gets its 401 all the same."""
+    assert full.deliver(new_id(), event(), X_Signature="none").status == 401
+
+
 def test_not_ready_when_full(full: Receiver) -> None:
     """With a full queue the receiver isn't ready."""
     answer = full.request("GET", "/readyz")
     assert (answer.status, answer.json) == (503, {"status": "unavailable", "error": "the queue is full"})
+
+
+def test_room_gone_meanwhile(proxied: tuple[FaultProxy, Receiver]) -> None:
+    """A body for which there is no room any more gets 503 where it is, and what was there of it is let go."""
+    request = raw_delivery(b"", announced=None, Transfer_Encoding="chunked")
+    with held_up(proxied, MAX_BODY, MAX_BODY - 50_000) as receiver:
+        with closing(connect(receiver, request + chunk(b"x" * 40_000))) as connection:
+            wait_for_metric(receiver, QUEUE - 10_000, "receiver_queue_bytes")
+            connection.sendall(chunk(b"x" * 10_001))
+            answer = everything(connection)
+        left = metric(receiver, "receiver_queue_bytes")
+    head = answer.partition(b"\r\n\r\n")[0]
+    assert (head.split()[1], b"\r\nRetry-After: 2" in head, b"\r\nConnection: close\r\n" in head, left) == (
+        b"503",
+        True,
+        True,
+        QUEUE - 50_000,
+    )
+
+
+@contextmanager
+def pushing(receiver: Receiver) -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Fill the queue with the beginnings of two bodies, whose ends don't come: the older one first."""
+    request = raw_delivery(b"", announced=MAX_BODY) + b"x" * (MAX_BODY - 1)
+    with closing(connect(receiver, request)) as first:
+        wait_for_metric(receiver, MAX_BODY - 1, "receiver_queue_bytes")
+        with closing(connect(receiver, request)) as second:
+            wait_for_metric(receiver, 2 * (MAX_BODY - 1), "receiver_queue_bytes")
+            yield first, second
+    wait_for_metric(receiver, 0, "receiver_queue_bytes")
+
+
+def test_makes_room(receiver: Receiver) -> None:
+    """For an event that comes whole, the body that has been on its way for longest makes room: 503, then closed."""
+    with pushing(receiver) as (first, _):
+        accepted = receiver.deliver(new_id(), event()).status
+        answer = everything(first)
+        left = metric(receiver, "receiver_queue_bytes")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert (accepted, left, head.split()[1], b"\r\nRetry-After: 2" in head, json.loads(body)["error"]) == (
+        202,
+        MAX_BODY - 1,
+        b"503",
+        True,
+        "the queue is full, and this body had been on its way for longest",
+    )
+
+
+def test_a_body_that_would_need_its_own_room(receiver: Receiver) -> None:
+    """When a body needs room, and is the oldest itself, it is the one that goes."""
+    with (
+        closing(connect(receiver, raw_delivery(b"", announced=MAX_BODY) + b"x")) as oldest,
+        pushing(receiver) as (one, _),
+    ):
+        wait_for_metric(receiver, 2 * MAX_BODY - 1, "receiver_queue_bytes")
+        oldest.sendall(b"x" * 2)
+        statuses = everything(oldest).split()[1], everything(one).split()[1]
+    assert statuses == (b"503", b"408")
+
+
+def test_ready_while_bodies_are_on_their_way(receiver: Receiver) -> None:
+    """Bodies that would make room don't count against readiness."""
+    with pushing(receiver):
+        assert receiver.request("GET", "/readyz").status == 200
 
 
 def test_not_ready_without_a_store(cut_off: Receiver) -> None:
@@ -611,3 +758,18 @@ def test_a_shortage_of_open_files_passes(s3: S3, store: str) -> None:
 def test_says_where(receiver: Receiver) -> None:
     """A start is one line, which says where it listens."""
     assert json.loads(receiver.said().split("\n")[0])["message"] == f"listening on http://127.0.0.1:{receiver.port}"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "warned"),
+    [
+        ({"WHATSAPP_WEBHOOK_SECRET": "s" * 15}, True),
+        ({"WHATSAPP_WEBHOOK_SECRET": "s" * 16}, False),
+        ({"WHATSAPP_WEBHOOK_SECRET": "s" * 16, "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS": '["old"]'}, True),
+    ],
+)
+def test_warns_of_a_short_secret(s3: S3, store: str, secrets: dict[str, str], warned: bool) -> None:
+    """A secret shorter than 16 bytes is used, and warned of in the log."""
+    with start_receiver(s3, store, wait_ready=True, **secrets) as process:
+        messages = [json.loads(line)["message"] for line in process.said().splitlines()]
+    assert ("a webhook secret is shorter than 16 bytes" in messages) == warned

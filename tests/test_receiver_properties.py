@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from receiver.contract import Refusal, check_envelope, check_media, verify
+from receiver.contract import Refusal, check_envelope, check_media, credentials, verify
 from receiver.landing import Contract
 
 SECRETS = (b"present", b"previous", b"oldest")
@@ -36,7 +36,7 @@ def test_what_any_of_the_secrets_signed_is_accepted(
     body: bytes, event_id: str, contract: Contract, secret: bytes
 ) -> None:
     signed = signature(body, event_id, contract, secret)
-    assert verify(SECRETS, contract, headers(event_id, signed), body) == (event_id, signed)
+    assert authenticated(SECRETS, contract, headers(event_id, signed), body) == (event_id, signed)
 
 
 @given(bodies, event_ids, contracts, st.data())
@@ -109,14 +109,23 @@ def calls(contract: Contract, event_id: str, signed: str) -> list[str]:
     given_headers = headers(event_id, signed)
     sys.setprofile(note)
     try:
-        verify(SECRETS, contract, given_headers, b"{}")
+        authenticated(SECRETS, contract, given_headers, b"{}")
     finally:
         sys.setprofile(None)
     return names
 
 
+def authenticated(
+    secrets: Sequence[bytes], contract: Contract, given_headers: CIMultiDict[str], body: bytes
+) -> tuple[str, str]:
+    """Do what is done with a delivery: look at its headers, then at its body. Return its id and signature."""
+    event_id, given_signature = credentials(given_headers)
+    verify(secrets, contract, event_id, given_signature, body)
+    return event_id, given_signature
+
+
 def refused(secrets: Sequence[bytes], contract: Contract, given_headers: CIMultiDict[str], body: bytes) -> int:
     """Return the status with which a delivery is refused."""
     with pytest.raises(Refusal) as refusal:
-        verify(secrets, contract, given_headers, body)
+        authenticated(secrets, contract, given_headers, body)
     return refusal.value.status

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 from receiver_process import spawned
 
+from pipelines.settings import LakeSettings
 from receiver.settings import ReceiverSettings, complaints
 
 
@@ -25,6 +26,22 @@ def complaint(monkeypatch: pytest.MonkeyPatch, **env: str) -> str:
         (
             {"WHATSAPP_WEBHOOK_SECRET": "s", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS": '["hush", " "]'},
             "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS: must not be blank",
+        ),
+        *(
+            ({"WHATSAPP_WEBHOOK_SECRET": secret}, "WHATSAPP_WEBHOOK_SECRET: must not begin or end with white space")
+            for secret in (" hush", "hush\n", "\u00a0hush", "\ufeffhush")
+        ),
+        (
+            {"WHATSAPP_WEBHOOK_SECRET": "s", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS": '["old", "hush\\t"]'},
+            "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS: must not begin or end with white space",
+        ),
+        (
+            {"WHATSAPP_WEBHOOK_SECRET": "s", "RECEIVER_CONTRACTS": "current,hush"},
+            "RECEIVER_CONTRACTS: String should match pattern '^(current|first)(,(current|first))*$'",
+        ),
+        (
+            {"WHATSAPP_WEBHOOK_SECRET": "s", "RECEIVER_ADMIN_PORT": "65536"},
+            "RECEIVER_ADMIN_PORT: Input should be less than or equal to 65535",
         ),
         (
             {"WHATSAPP_WEBHOOK_SECRET": "s", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS": "hush"},
@@ -54,9 +71,9 @@ def test_complaint(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], expecte
 
 
 def test_secret_is_verbatim(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blanks around a secret belong to it."""
-    monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", " s\n")
-    assert ReceiverSettings().secrets == (b" s\n",)
+    """Blanks and quotes within a secret belong to it."""
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "'a b\n c'")
+    assert ReceiverSettings().secrets == (b"'a b\n c'",)
 
 
 def test_secret_in_any_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +87,16 @@ def test_previous_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "new")
     monkeypatch.setenv("WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", '["old", "older"]')
     assert ReceiverSettings().secrets == (b"new", b"old", b"older")
+
+
+def test_retired_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The retired secrets verify what is landed; no sender may use them any more."""
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "new")
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", '["old"]')
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_RETIRED_SECRETS", '["oldest"]')
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nowhere")
+    landed, sent = LakeSettings.from_environment().webhook_secrets, ReceiverSettings().secrets
+    assert (landed, sent) == ((b"new", b"old", b"oldest"), (b"new", b"old"))
 
 
 def test_no_secret_in_print(monkeypatch: pytest.MonkeyPatch) -> None:

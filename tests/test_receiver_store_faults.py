@@ -82,13 +82,21 @@ def test_impatient_sender(receiver: Receiver, proxy: FaultProxy, s3_client: S3Cl
 
 def test_sheds_before_the_body(s3: S3, landing: str) -> None:
     """Beyond the byte budget the answer is 503 with Retry-After, although no byte of the body has come."""
-    limit = 100_000
+    limit, gate = len(event()), Gate()
     limits = {"RECEIVER_QUEUE_BYTES": str(limit), "RECEIVER_MAX_BODY_BYTES": str(limit)}
-    with start_receiver(s3, landing, wait_ready=True, **limits) as receiver, closing(announce(receiver, limit)):
-        wait_for_metric(receiver, limit, "receiver_queue_bytes")
+    with (
+        fault_proxy(s3) as proxy,
+        start_receiver(proxy, landing, wait_ready=True, **limits) as receiver,
+        ThreadPoolExecutor(1) as sender,
+    ):
+        proxy.first(gate)
+        delivery = sender.submit(receiver.deliver, new_id(), event())
+        gate.wait_for_a_request()
         with closing(announce(receiver, 1)) as shed:
             head = shed.recv(65536)
-    assert (head.split()[1], b"\r\nRetry-After: " in head) == (b"503", True)
+        gate.open()
+        held = delivery.result().status
+    assert (head.split()[1], b"\r\nRetry-After: " in head, held) == (b"503", True, 202)
 
 
 def announce(receiver: Receiver, length: int) -> socket.socket:
