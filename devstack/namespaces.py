@@ -34,7 +34,7 @@ def enter(way: Sequence[str], pid: int) -> tuple[str, ...]:
 
 def _works(command: Sequence[str]) -> bool:
     try:
-        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0  # noqa: S603  ours
+        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0  # noqa: S603  the stack's own
     except OSError:
         return False
 

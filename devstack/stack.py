@@ -33,7 +33,7 @@ _PYTHON = {"PYTHONUNBUFFERED": "1", "DO_NOT_TRACK": "1"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What a start was asked for."""
+    """The options of a start."""
 
     data_dir: Path
     receiver_port: int = 8080

@@ -1,4 +1,4 @@
-"""What makes runs by itself: the sensors that find new landing files and stale snapshots.
+"""Starts runs by itself: the sensors that find new landing files and stale snapshots, and the jobs.
 
 Belongs here: when a job runs, and for which partitions. Not: what it does (assets). A tick costs the same after a year:
 it lists recent hours and asks the database; a whole listing is a run of its own.

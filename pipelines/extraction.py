@@ -1,4 +1,4 @@
-"""What one event's body shows: its group, author, people, name and time.
+"""Reads what one event's body shows: its group, author, people, name and time.
 
 Belongs here: how a rule is applied, and what is made of what it finds. Not: where each type keeps these in its payload
 (rules), what an address or a time looks like (people, times), nor anything that needs a second event (observations).
