@@ -9,7 +9,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
@@ -46,34 +46,31 @@ class Caddy:
         name: str = EVENTS,
     ) -> Answer:
         """Send one request over TLS; redirects are not followed."""
-        return _request(self.connect(name), name, method, path, body, headers or {})
+        connection = http.client.HTTPConnection(name)
+        connection.sock = self.connect(name)
+        return _answer(connection, method, path, body, {"Host": name} | dict(headers or {}))
 
-    def plain_request(self, method: str, path: str, headers: Mapping[str, str] | None = None) -> Answer:
+    def plain_request(self, method: str, path: str) -> Answer:
         """Send one request over plain HTTP; redirects are not followed."""
-        plain = socket.create_connection(("127.0.0.1", self.http_port), timeout=60)
-        return _request(plain, EVENTS, method, path, b"", headers or {})
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=60)
+        return _answer(connection, method, path, b"", {"Host": EVENTS})
 
     def deliver(self, event_id: str, body: bytes, path: str = CURRENT) -> Answer:
         """Post a properly signed event."""
         return self.request("POST", path, body, signed(event_id, body, path))
 
 
-def _request(
-    connected: socket.socket,
-    name: str,
+def _answer(
+    connection: http.client.HTTPConnection,
     method: str,
     path: str,
     body: bytes | Iterator[bytes],
     headers: Mapping[str, str],
 ) -> Answer:
-    connection = http.client.HTTPConnection(name)
-    connection.sock = connected
-    try:
-        connection.request(method, path, body or None, {"Host": name} | dict(headers))
+    with closing(connection):
+        connection.request(method, path, body or None, headers)
         response = connection.getresponse()
         return Answer(response.status, dict(response.getheaders()), response.read())
-    finally:
-        connection.close()
 
 
 def binary() -> str:
