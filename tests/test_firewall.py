@@ -72,7 +72,8 @@ def stranger() -> Iterator[str]:
             subprocess.run(within(server, nft, "--file", str(RULES)), check=True)
         listening = within(server, sys.executable, "-c", LISTEN, "22", "80", "443", "3000", "5432", "8080", "8081")
         with subprocess.Popen(listening, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdout and process.stdout.readline() == b"listening\n"
+            assert process.stdout
+            assert process.stdout.readline() == b"listening\n"
             yield other
             process.communicate()
     finally:

@@ -1,19 +1,18 @@
-"""A lake of the embedded servers, moved to others as docs/deploy.md does it: nothing is lost, and nothing is loaded again."""
+"""A lake of the embedded servers, moved to others as docs/deploy.md says: nothing is lost, nothing loaded again."""
 
 from subprocess import run
 
 import psycopg
-from conftest import S3
 from factories import SECRET, event, line, participant
-from lake import Lake, environment
+from lake import Lake
 from mypy_boto3_s3 import S3Client
+from pydantic import SecretStr
 from roles import make_roles, program, url
 
 from devstack.postgres import Postgres
 from pipelines.loading import rebuild
 from pipelines.pending import pending
 from pipelines.queries import query
-from pipelines.settings import LakeSettings
 from pipelines.verification import verify
 
 
@@ -51,19 +50,17 @@ def test_a_copy_with_other_etags_is_rebuilt(lake: Lake) -> None:
     assert pending_and_changed(lake) == ([], [])
 
 
-def test_a_moved_lake_goes_on(
-    lake: Lake, database_url: str, roles: Postgres, s3: S3, s3_client: S3Client, snapshot_bucket: str
-) -> None:
+def test_a_moved_lake_goes_on(lake: Lake, roles: Postgres, snapshot_bucket: str) -> None:
     """The loader finds every file known, every line verifies, and what lands next is loaded beside what was there."""
     lake.land(line(event(), 1), line(event({"key": {"participant": participant(2).jids[0]}}), 2))
     lake.load()
     before = lake.content()
-    copy_bucket(s3_client, lake.settings.landing_bucket, snapshot_bucket)
-    move_database(roles, database_url)
-    moved = environment(url(roles, "wpp_loader"), s3, snapshot_bucket, "unused")
-    settings = LakeSettings.from_environment(**{name.lower(): value for name, value in moved.items()})
+    copy_bucket(lake.client, lake.settings.landing_bucket, snapshot_bucket)
+    move_database(roles, lake.settings.conninfo)
+    loader = SecretStr(url(roles, "wpp_loader"))
+    settings = lake.settings.model_copy(update={"database_url": loader, "landing_bucket": snapshot_bucket})
     with psycopg.connect(settings.conninfo, autocommit=True) as connection:
-        there = Lake(settings, connection, s3_client)
+        there = Lake(settings, connection, lake.client)
         try:
             assert there.content() == before
             assert pending_and_changed(there) == ([], [])

@@ -68,7 +68,7 @@ def test_systemd_knows_every_word(server: Path, unit: str) -> None:
 
 @pytest.mark.parametrize(("unit", "most"), [*[(unit, 15) for unit in UNITS], ("caddy.service", 20)])
 def test_exposure_is_small(server: Path, unit: str, most: int) -> None:
-    """Of 100, which a unit without any of this is near to; what remains is the network, and being in the host's tree."""
+    """Of 100, which a unit without any of this is near to; what remains is mostly the network."""
     assert analyze(server, "security", "--offline=true", f"--threshold={most}", unit).returncode == 0
 
 
