@@ -32,7 +32,7 @@ demo: venv ## Run the stack, send it the sample events, load them and write snap
 	$(BIN)/wpp-lake demo $(ARGS)
 
 dev: venv ## Run `dagster dev` on the stack of `make up ARGS=--no-dagster`
-	eval "$$($(BIN)/wpp-lake env)" && $(BIN)/dagster dev --workspace workspace.yaml $(ARGS)
+	eval "$$($(BIN)/wpp-lake env)" && $(BIN)/dagster dev $(ARGS)
 
 test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that they start themselves
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)

@@ -24,6 +24,13 @@ DataDir = Annotated[Path, typer.Option(parser=folder, help="Where everything is 
 ReceiverPort = Annotated[int, typer.Option(min=1, max=65_535, help="The receiver's port on 127.0.0.1.")]
 DagsterPort = Annotated[int, typer.Option(min=1, max=65_535, help="The port of Dagster's web interface on 127.0.0.1.")]
 NoDagster = Annotated[bool, typer.Option("--no-dagster", help="Leave out Dagster's webserver and daemon.")]
+UnprotectedStore = Annotated[
+    bool,
+    typer.Option(
+        "--unprotected-store", help="Leave the store's ports open to every user of this machine, who need no key there."
+    ),
+]
+DEMO_DATA_DIR = Path(".wpp-lake-demo")
 Once = Annotated[bool, typer.Option("--once", help="Stop when the summary is printed; exit 1 if it doesn't add up.")]
 
 
@@ -32,26 +39,31 @@ def up(
     receiver_port: ReceiverPort = 8080,
     dagster_port: DagsterPort = 3000,
     no_dagster: NoDagster = False,  # noqa: FBT002  a command line's flag
+    unprotected_store: UnprotectedStore = False,  # noqa: FBT002  a command line's flag
 ) -> None:
     """Start everything on this machine, say READY when it answers, and run until Ctrl-C."""
     from devstack import lifecycle  # noqa: PLC0415  other commands don't wait for it
     from devstack.stack import Plan  # noqa: PLC0415  the same
 
-    _finish(lifecycle.up(Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster), say))
+    plan = Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster, unprotected_store)
+    _finish(lifecycle.up(plan, say))
 
 
-def demo(
-    data_dir: DataDir = DEFAULT_DATA_DIR,
+def demo(  # noqa: PLR0913, PLR0917  a command line has that many options
+    data_dir: DataDir = DEMO_DATA_DIR,
     receiver_port: ReceiverPort = 8080,
     dagster_port: DagsterPort = 3000,
     no_dagster: NoDagster = False,  # noqa: FBT002  a command line's flag
+    unprotected_store: UnprotectedStore = False,  # noqa: FBT002  a command line's flag
     once: Once = False,  # noqa: FBT002  a command line's flag
 ) -> None:
     """Start everything, send the sample of 300 signed requests through it, and show what became of them."""
     from devstack import demo  # noqa: PLC0415  other commands don't wait for it
     from devstack.stack import Plan  # noqa: PLC0415  the same
 
-    _finish(demo.run(Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster), say, once=once))
+    # Its people are invented: where nothing protects the store it starts all the same, and says so.
+    plan = Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster, unprotected_store or None)
+    _finish(demo.run(plan, say, once=once))
 
 
 def say(line: str) -> None:

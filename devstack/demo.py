@@ -7,6 +7,7 @@ the stack (lifecycle.py), sending, loading and counting themselves (pipelines/).
 import asyncio
 import json
 import os
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,8 +19,7 @@ import psycopg
 
 from devstack.errors import StackError
 from devstack.lifecycle import Say, until_stopped, up
-from devstack.seaweed import REGION
-from devstack.stack import LAKE_DATABASE, SNAPSHOT_BUCKET, Plan, Stack
+from devstack.stack import LAKE_DATABASE, Plan, Stack
 from devstack.supervisor import spawn
 from pipelines.queries import query
 from pipelines.replay import replay_with_progress, requests
@@ -96,7 +96,8 @@ def _summarise(stack: Stack, answers: Counter[str], say: Say) -> bool:
     for line in wrong or ["The counts add up."]:
         say(line)
     if days:
-        say(f"In a notebook, while the stack is up:\n{_notebook_line(stack, max(days))}")
+        say(f'Read it, while the stack is up:\neval "$(wpp-lake env --data-dir {_shown(stack.plan.data_dir)})"')
+        say(f"python -c '{_notebook_line(max(days))}'")
     return not wrong
 
 
@@ -126,12 +127,12 @@ def _column(table: str, day: date, name: str, say: Say) -> list[object]:
     return values
 
 
-def _notebook_line(stack: Stack, day: date) -> str:
-    """Return one line of Python that reads a date's events, wherever it is pasted."""
-    file = f"{SNAPSHOT_BUCKET}/{snapshot_key(EVENTS, day)}"
-    store = f'endpoint_override="{stack.seaweed.endpoint}", region="{REGION}"'
-    keys = f'access_key="{stack.seaweed.access_key}", secret_key="{stack.seaweed.secret_key}"'
-    return (
-        "import pandas, pyarrow.fs; "
-        f'pandas.read_parquet("{file}", partitioning=None, filesystem=pyarrow.fs.S3FileSystem({store}, {keys}))'
-    )
+def _shown(data_dir: Path) -> str:
+    """Return a folder as a shell takes it, from here where it is below."""
+    here = Path.cwd()
+    return shlex.quote(str(data_dir.relative_to(here) if data_dir.is_relative_to(here) else data_dir))
+
+
+def _notebook_line(day: date) -> str:
+    """Return one line of Python that reads a date's events, in a shell that has the stack's environment."""
+    return f'from pipelines import notebook; print(notebook.read("{EVENTS}", "{day}"))'

@@ -6,11 +6,14 @@ the buckets hold.
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import sqlite3
+import sys
+from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +22,7 @@ import boto3
 import psutil  # type: ignore[import-untyped]  # it ships no types
 from botocore.config import Config
 
+from devstack import namespaces
 from devstack.errors import StackError
 from devstack.processes import dies_with_parent, output_of
 
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 PORTS = ("s3", "master", "filer", "volume", "admin")
+SOCKET = "s3.sock"
+# What the server's parts have to show each other: a second layer, where the first one fails.
+_SIGNING_KEYS = ("JWT_SIGNING", "JWT_SIGNING_READ", "JWT_FILER_SIGNING", "JWT_FILER_SIGNING_READ")
 _PROBE = ".probe"  # outside every prefix that is ever listed
 _OPTIONS = (
     "-ip=127.0.0.1",
@@ -41,17 +48,20 @@ _OPTIONS = (
     "-s3.autoCreateBucket=false",
     # Relative to the folder, where the server runs: the length of a socket's path is limited.
     "-filer.localSocket=filer.sock",
-    "-s3.localSocket=s3.sock",
+    f"-s3.localSocket={SOCKET}",
     "-s3.config=identities.json",
 )
 
 
 @dataclass(frozen=True)
 class Seaweed:
-    """An S3 server in `folder` with one identity that may read, write and list `buckets`, and nothing else.
+    """An S3 server in `folder` with an identity that may read, write and list `buckets`, and nothing else.
 
-    `ports` are those of PORTS, in this order; each takes the port 10,000 above it too. With `admin` the identity may
-    do everything, such as creating buckets.
+    `ports` are those of PORTS, in this order; each takes the port 10,000 above it too, and names a socket in /tmp: two
+    servers can't have the same. All but the first take no keys: with `namespace`, words that give a command a network
+    namespace of its own, nobody reaches any of them, and S3 is reached through the socket in `folder` alone. `writers`
+    are further identities, as access and secret key, that may only write one bucket. With `admin` the first identity
+    may do everything, such as creating buckets.
     """
 
     folder: Path
@@ -60,6 +70,9 @@ class Seaweed:
     secret_key: str
     buckets: tuple[str, ...] = ()
     admin: bool = False
+    namespace: tuple[str, ...] = ()
+    writers: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    signing_key: str = field(default_factory=secrets.token_hex)
 
     @property
     def endpoint(self) -> str:
@@ -72,7 +85,7 @@ class Seaweed:
         (self.folder / "mini.options").unlink(missing_ok=True)  # the last start's options, kept by the server
         identities = self.folder / "identities.json"
         identities.touch(mode=0o600)
-        identities.write_text(json.dumps({"identities": [self._identity()]}))
+        identities.write_text(json.dumps({"identities": self._identities()}))
         shutil.copyfile(Path(__file__).with_name("filer.toml"), self.folder / "filer.toml")
         with closing(sqlite3.connect(self.folder / "filer.db")) as names:
             names.execute("pragma journal_mode = wal")  # kept in the file; one sync a name instead of four
@@ -82,12 +95,15 @@ class Seaweed:
         """Return the command that runs the server in the foreground, in `folder`. SIGTERM stops it."""
         ports = [f"-{name}.port={port}" for name, port in zip(PORTS, self.ports, strict=True)]
         buckets = [f"-bucket={','.join(self.buckets)}"] if self.buckets else []
-        before = dies_with_parent(signal.SIGTERM)
+        before = [*self.namespace, *dies_with_parent(signal.SIGTERM)]
+        if self.namespace:
+            before += [sys.executable, "-I", namespaces.__file__]
         return [*before, _binary(), "-logtostderr=true", "mini", f"-dir={self.folder}", *_OPTIONS, *ports, *buckets]
 
     def environment(self) -> dict[str, str]:
         """Return the server's whole environment: keys and settings come from `folder` alone, none from the user."""
-        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder)}
+        keys = {f"WEED_{name}_KEY": self.signing_key for name in _SIGNING_KEYS}
+        return {"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self.folder), **keys}
 
     def client(self) -> "S3Client":
         """Return an S3 client that doesn't retry, and doesn't look for a proxy."""
@@ -105,9 +121,10 @@ class Seaweed:
         for bucket in self.buckets:
             check_bucket(client, bucket)
 
-    def sync_writes(self, bucket: str) -> None:
-        """Make the server sync a bucket's objects to the disk (fsync) before it answers."""
-        shell = [_binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"]
+    def sync_writes(self, bucket: str, pid: int) -> None:
+        """Make the server, which has this process id, sync a bucket's objects to the disk (fsync) before it answers."""
+        inside = namespaces.enter(self.namespace, pid)
+        shell = [*inside, _binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"]
         words = f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync=true -apply\n"
         said = output_of(shell, input=words, cwd=self.folder, env=self.environment(), timeout=30)
         if '"fsync":  true' not in said:
@@ -124,13 +141,14 @@ class Seaweed:
                 index.unlink()
         known.write_text(now)
 
-    def _identity(self) -> dict[str, object]:
+    def _identities(self) -> list[dict[str, object]]:
         limited = [f"{action}:{bucket}" for bucket in self.buckets for action in ("Read", "Write", "List")]
-        return {
-            "name": "wpp-lake",
-            "credentials": [{"accessKey": self.access_key, "secretKey": self.secret_key}],
-            "actions": ["Admin", "Read", "Write", "List"] if self.admin else limited,
-        }
+        actions = ["Admin", "Read", "Write", "List"] if self.admin else limited
+        writers = [(f"writer of {bucket}", keys, [f"Write:{bucket}"]) for keys, bucket in self.writers.items()]
+        return [
+            {"name": name, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": may}
+            for name, (access, secret), may in (("wpp-lake", (self.access_key, self.secret_key), actions), *writers)
+        ]
 
 
 def check_bucket(client: "S3Client", bucket: str) -> None:

@@ -4,11 +4,12 @@ Belongs here: wiring, command lines, the children's environment. Not: when a par
 how one server works (postgres.py, seaweed.py).
 """
 
+import json
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from devstack.processes import dies_with_parent
 from devstack.seaweed import REGION, Seaweed
 from devstack.state import State, write_environment
 from devstack.supervisor import Child
+from pipelines import environment
+from pipelines.code_server import SOCKET
+from pipelines.settings import LakeSettings
 
 LANDING_BUCKET = "wpp-landing"
 SNAPSHOT_BUCKET = "wpp-snapshots"
@@ -24,6 +28,7 @@ LAKE_DATABASE = "wpp_lake"
 DAGSTER_DATABASE = "dagster"
 _CODE = Path(__file__).parent.parent  # the folder that every package of the project is in
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
+_PYTHON = {"PYTHONUNBUFFERED": "1", "DO_NOT_TRACK": "1"}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,8 @@ class Plan:
     receiver_port: int = 8080
     dagster_port: int = 3000
     dagster: bool = True
+    # Whether the store's ports may be open to every user of the machine; None: where nothing else is possible.
+    unprotected_store: bool | None = False
 
     @property
     def record(self) -> Path:
@@ -59,14 +66,27 @@ class Plan:
 class Stack:
     """The parts of one stack, and everything that another process needs to use them.
 
-    `environment` is what `<data-dir>/env` holds.
+    `environment` is what `<data-dir>/env` holds: what the pipelines, and people, need. `namespace` gives a command a
+    network namespace of its own, nothing where the store's ports are open. Of `former_secrets`, those of the last
+    start, none is forgotten: landed lines may be signed with them.
     """
 
-    def __init__(self, plan: Plan, state: State) -> None:
+    def __init__(self, plan: Plan, state: State, namespace: tuple[str, ...], former_secrets: Sequence[str]) -> None:
         self.plan = plan
         self.postgres = Postgres(plan.data_dir / "postgres", state.postgres_port, state.postgres_password)
         keys, buckets = (state.s3_access_key, state.s3_secret_key), (LANDING_BUCKET, SNAPSHOT_BUCKET)
-        self.seaweed = Seaweed(plan.data_dir / "s3", state.s3_ports, *keys, buckets)
+        self._receiver_keys = state.receiver_access_key, state.receiver_secret_key
+        self.seaweed = Seaweed(
+            plan.data_dir / "s3",
+            state.s3_ports,
+            *keys,
+            buckets,
+            namespace=namespace,
+            writers={self._receiver_keys: LANDING_BUCKET},
+        )
+        secrets = {environment.SECRET: state.webhook_secret} | _given(environment.SECRET, environment.PREVIOUS)
+        present, given = environment.secrets(secrets), _given(environment.RETIRED)
+        retired = [each for each in (*environment.secrets(given), *former_secrets) if each not in present]
         self.environment = {
             "WPP_LAKE_DATA_DIR": str(plan.data_dir),
             "DATABASE_URL": self.postgres.url(LAKE_DATABASE),
@@ -82,21 +102,40 @@ class Stack:
             "WPP_LAKE_DAGSTER_URL": plan.dagster_url,
             "DO_NOT_TRACK": "1",
             "DAGSTER_DISABLE_TELEMETRY": "yes",
-            "WHATSAPP_WEBHOOK_SECRET": state.webhook_secret,
-            **_given("WHATSAPP_WEBHOOK_SECRET", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS"),
+            **secrets,
+            **({environment.RETIRED: json.dumps(list(dict.fromkeys(retired)))} if retired else {}),
+            **_given("RUN_HISTORY_DAYS"),
         }
 
     @property
-    def python_environment(self) -> dict[str, str]:
-        """The whole environment of the project's own processes: nothing foreign that a client would listen to."""
-        receiver = (name for name in os.environ if name.startswith("RECEIVER_"))
+    def receiver_environment(self) -> dict[str, str]:
+        """The whole environment of the receiver: it may write the landing bucket, and knows of nothing else."""
+        settings = (name for name in os.environ if name.startswith("RECEIVER_"))
+        shared = ("AWS_ENDPOINT_URL_S3", "AWS_REGION", "LANDING_BUCKET", environment.SECRET, environment.PREVIOUS)
+        access_key, secret_key = self._receiver_keys
         return {
-            **_given(*_PASSED_ON, "SNAPSHOT_MINUTES", *receiver),
-            **self.environment,
+            **_given(*_PASSED_ON, *settings),
+            **{name: self.environment[name] for name in shared if name in self.environment},
+            **_PYTHON,
+            "AWS_ACCESS_KEY_ID": access_key,
+            "AWS_SECRET_ACCESS_KEY": secret_key,
             "RECEIVER_HOST": "127.0.0.1",
             "RECEIVER_PORT": str(self.plan.receiver_port),
-            "PYTHONPATH": os.pathsep.join((str(_CODE), *_given("PYTHONPATH").values())),
-            "PYTHONUNBUFFERED": "1",
+            "PYTHONPATH": _python_path(),
+        }
+
+    @property
+    def pipelines_environment(self) -> dict[str, str]:
+        """The whole environment of the pipelines' processes: nothing foreign that a client would listen to."""
+        settings = (name.upper() for name in LakeSettings.model_fields)
+        return {
+            **_given(*_PASSED_ON, *(name for name in settings if not name.startswith("AWS_")), "DAGSTER_ALLOWED_HOSTS"),
+            **self.environment,
+            **_PYTHON,
+            # Relative to the data directory, where they all run: the length of a socket's path is limited, and Dagster
+            # makes a relative one absolute.
+            "DAGSTER_GRPC_SOCKET": f"/proc/self/cwd/{SOCKET}",
+            "PYTHONPATH": _python_path(),
         }
 
     def servers(self) -> tuple[Child, Child]:
@@ -108,19 +147,28 @@ class Stack:
         )
 
     def processes(self) -> Iterator[Child]:
-        """Yield the receiver, and Dagster's webserver and daemon."""
-        yield self.python("receiver", "receiver")
+        """Yield the receiver, and Dagster's code server."""
+        command = [*dies_with_parent(signal.SIGTERM), sys.executable, "-m", "receiver"]
+        yield Child("receiver", command, self.receiver_environment, self.plan.data_dir, self.log("receiver"))
         if self.plan.dagster:
-            workspace = ("-w", str(self.plan.data_dir / "dagster" / "workspace.yaml"))
-            address = ("-h", "127.0.0.1", "-p", str(self.plan.dagster_port))
-            # When `up` is killed these are too: without PostgreSQL they take long to stop.
-            yield self.python("dagster-webserver", "dagster_webserver", *address, *workspace, orphan=signal.SIGKILL)
-            yield self.python("dagster-daemon", "dagster._daemon", "run", *workspace, orphan=signal.SIGKILL)
+            module = ("-m", "pipelines.definitions", "--empty-working-directory", "--location-name", "wpp-lake")
+            yield self._dagster("dagster-code", "dagster", "api", "grpc", *module)
+
+    def clients_of_code(self) -> Iterator[Child]:
+        """Yield what needs the code server when it starts: Dagster's webserver and daemon."""
+        workspace = ("-w", str(self.plan.data_dir / "dagster" / "workspace.yaml"))
+        address = ("-h", "127.0.0.1", "-p", str(self.plan.dagster_port))
+        yield self._dagster("dagster-webserver", "pipelines.webserver", *address, *workspace)
+        yield self._dagster("dagster-daemon", "dagster._daemon", "run", *workspace)
+
+    def _dagster(self, name: str, *words: str) -> Child:
+        # When `up` is killed these are too: without PostgreSQL they take long to stop.
+        return self.python(name, "devstack.dagster_process", *words, orphan=signal.SIGKILL)
 
     def python(self, name: str, module: str, *words: str, orphan: signal.Signals = signal.SIGTERM) -> Child:
-        """Return a process of the project's own: a module run with everything that it needs to use the stack."""
+        """Return a process of the pipelines: a module run with everything that it needs to use the stack."""
         command = [*dies_with_parent(orphan), sys.executable, "-m", module, *words]
-        return Child(name, command, self.python_environment, self.plan.data_dir, self.log(name))
+        return Child(name, command, self.pipelines_environment, self.plan.data_dir, self.log(name))
 
     def initialise(self) -> None:
         """Make what has to be there before the first process starts."""
@@ -135,6 +183,10 @@ class Stack:
     def log(self, name: str) -> Path:
         """Return where a process's output goes."""
         return self.plan.data_dir / "logs" / f"{name}.log"
+
+
+def _python_path() -> str:
+    return os.pathsep.join((str(_CODE), *_given("PYTHONPATH").values()))
 
 
 def _given(*names: str) -> dict[str, str]:

@@ -20,10 +20,15 @@ from devstack.waiting import free_ports, is_free
 _make_secret = partial(secrets.token_hex, 24)
 
 
+KEPT = {"postgres_password", "webhook_secret"}  # others know them: the database, a collector
+
+
 class State(BaseModel, frozen=True, hide_input_in_errors=True):
     """The secrets and ports that were made for this data folder, and that nobody else knows."""
 
     postgres_password: str = Field(default_factory=_make_secret)
+    receiver_access_key: str = Field(default_factory=_make_secret)
+    receiver_secret_key: str = Field(default_factory=_make_secret)
     s3_access_key: str = Field(default_factory=_make_secret)
     s3_secret_key: str = Field(default_factory=_make_secret)
     webhook_secret: str = Field(default_factory=_make_secret)
@@ -34,11 +39,11 @@ class State(BaseModel, frozen=True, hide_input_in_errors=True):
     def load(cls, folder: Path, reserved: Collection[int]) -> Self:
         """Return the folder's state, made now if there is none. If a port is taken or `reserved`, all are replaced.
 
-        Raises StackError for a file that lacks something: a new password would not be that of the database.
+        Raises StackError for a file that lacks what can't be made anew: a password would not be that of the database.
         """
         file = folder / "state.json"
         state = cls.model_validate_json(file.read_bytes()) if file.exists() else cls()
-        if file.exists() and (lacking := cls.model_fields.keys() - state.model_fields_set):
+        if file.exists() and (lacking := KEPT - state.model_fields_set):
             raise StackError(f"{file} lacks {', '.join(sorted(lacking))}")
         ports = (state.postgres_port, *state.s3_ports)
         if not all(port and is_free(port) and port not in reserved for port in ports):

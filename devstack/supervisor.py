@@ -1,7 +1,7 @@
 """Keeps child processes alive until it is told to stop, and then stops every one of them.
 
-Belongs here: starting, restarting, recording and ending processes. Not: which processes (stack.py), and when they are
-ready (lifecycle.py).
+Belongs here: starting, restarting, recording and ending processes. Not: which processes (stack.py), when they are
+ready (lifecycle.py), how their logs are kept short (logs.py).
 """
 
 import asyncio
@@ -12,10 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from devstack import processes
+from devstack.logs import LogLimit, shorten
 
 LOG_END_BYTES = 1000
+LOG_SECONDS = 1  # between two looks at how long the logs are
 PAUSE_SECONDS = 0.5  # between an end and the next start: short, also in a crash loop, and no busy loop
 
 
@@ -49,21 +52,38 @@ async def spawn(child: Child) -> Process:
 class Supervisor(AsyncExitStack):
     """Keeps children alive while the block runs; leaving it stops them in reverse order.
 
-    `record` holds who runs at any moment; `say` gets one line whenever a child ended by itself. Start children with
-    handlers for SIGINT and SIGTERM in place: a signal that this process ignores is ignored by its children for ever.
+    `record` holds who runs at any moment; `say` gets one line whenever a child ended by itself; `log_limit` is that of
+    each child's log. Start children with handlers for SIGINT and SIGTERM in place: a signal that this process ignores
+    is ignored by its children for ever.
     """
 
-    def __init__(self, record: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, record: Path, say: Callable[[str], None], log_limit: LogLimit) -> None:
         super().__init__()
         self._record = record
         self._say = say
+        self._log_limit = log_limit
+        self._logs: list[Path] = []
         self._running: dict[str, Process] = {}
         self._identities: dict[str, processes.Process] = {}
+
+    async def __aenter__(self) -> Self:
+        self.push_async_callback(_cancel, asyncio.create_task(self._keep_logs_short()))
+        return self
 
     async def start(self, child: Child) -> None:
         """Start a child and keep it alive from now on. Raises OSError if it can't be started at all."""
         await self._spawn(child)
+        self._logs.append(child.log)
         self.push_async_callback(self._stop, child, asyncio.create_task(self._keep(child)))
+
+    async def _keep_logs_short(self) -> None:
+        while True:
+            await asyncio.sleep(LOG_SECONDS)
+            await asyncio.to_thread(shorten, tuple(self._logs), self._log_limit)
+
+    def pid(self, name: str) -> int:
+        """Return a child's present process id."""
+        return self._running[name].pid
 
     async def _keep(self, child: Child) -> None:
         while True:
@@ -88,8 +108,7 @@ class Supervisor(AsyncExitStack):
         processes.write_record(self._record, self._identities.values())
 
     async def _stop(self, child: Child, keeper: asyncio.Task[None]) -> None:
-        keeper.cancel()
-        await asyncio.wait({keeper})
+        await _cancel(keeper)
         process = self._running[child.name]
         with suppress(ProcessLookupError):
             process.send_signal(child.stop_signal)
@@ -101,6 +120,11 @@ class Supervisor(AsyncExitStack):
         await process.wait()
         del self._identities[child.name]
         processes.write_record(self._record, self._identities.values())
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait({task})
 
 
 def _how(code: int) -> str:

@@ -10,6 +10,7 @@ import logging
 import os
 import shlex
 import sys
+from datetime import timedelta
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
@@ -153,6 +154,18 @@ def rebuild(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         from pipelines.loading import rebuild as rebuild_tables
 
         print(rebuild_tables(conn, LandingZone(_settings(data_dir)), "rebuild"))
+
+
+@app.command()
+def prune(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Delete the runs from Dagster's history that ended more than RUN_HISTORY_DAYS ago, with their events and logs."""
+    days = _settings(data_dir).run_history_days
+    import dagster as dg
+
+    from pipelines.history import prune as prune_history
+
+    with dg.DagsterInstance.get() as instance:
+        print(prune_history(instance, timedelta(days=days)))
 
 
 @quarantine_app.command("ls")

@@ -4,11 +4,13 @@ import dagster as dg
 
 from pipelines.assets import Lake, landing_files, snapshots, tables
 from pipelines.automation import list_job, load_job, new_landing_files, snapshot_job, stale_snapshots
+from pipelines.upkeep import nightly_prune, prune_job
 
 defs = dg.Definitions(
     assets=[landing_files, tables, snapshots],
-    jobs=[load_job, list_job, snapshot_job],
+    jobs=[load_job, list_job, snapshot_job, prune_job],
     sensors=[new_landing_files, stale_snapshots],
+    schedules=[nightly_prune],
     resources={"lake": Lake()},
     executor=dg.in_process_executor,  # runs are what gets distributed, not steps
 )

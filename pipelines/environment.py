@@ -4,12 +4,21 @@ Belongs here: reading them into this process's environment, and what must not be
 settings mean (settings).
 """
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+
+SECRET = "WHATSAPP_WEBHOOK_SECRET"  # noqa: S105  (a variable's name, as the next ones)
+PREVIOUS, RETIRED = "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", "WHATSAPP_WEBHOOK_RETIRED_SECRETS"
 
 
 class NoStackError(Exception):
     """Neither the environment nor the data directory says where the lake is."""
+
+
+class SecretListError(ValueError):
+    """A variable that lists webhook secrets holds no list; the message names the variable."""
 
 
 def read(data_dir: Path) -> dict[str, str]:
@@ -26,12 +35,34 @@ def read(data_dir: Path) -> dict[str, str]:
 def ensure(data_dir: Path) -> None:
     """Leave the environment as it is where it names a lake, else fill it from the data directory.
 
-    Raises NoStackError.
+    The webhook secrets of the environment, whatever their rank, count beside those of the data directory: lines may be
+    signed with any of them. Raises NoStackError, SecretListError.
     """
     if not os.environ.get("DATABASE_URL"):
         found = read(data_dir)
+        known = secrets(found)
+        others = [secret for secret in secrets(os.environ) if secret not in known]
         forget_foreign_settings()
         os.environ.update(found)
+        if others:
+            os.environ[RETIRED] = json.dumps([*_listed(found, RETIRED), *others])
+
+
+def secrets(variables: Mapping[str, str]) -> list[str]:
+    """Return every webhook secret that these variables name, the present one first. Raises SecretListError."""
+    present = variables.get(SECRET, "")
+    every = [present, *_listed(variables, PREVIOUS), *_listed(variables, RETIRED)]
+    return [secret for secret in dict.fromkeys(every) if secret.strip()]
+
+
+def _listed(variables: Mapping[str, str], name: str) -> list[str]:
+    try:
+        listed = json.loads(variables.get(name, "").strip() or "[]")
+    except ValueError:
+        listed = None
+    if not isinstance(listed, list) or not all(isinstance(secret, str) for secret in listed):
+        raise SecretListError(f"{name}: must be a JSON list of strings")
+    return listed
 
 
 def forget_blanks() -> None:

@@ -8,6 +8,7 @@ A type without a rule still has what its envelope and the common group fields sa
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 import orjson
@@ -79,11 +80,17 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
         payload = {}
     rule = rule_of(event.get("type"), payload)
     stub = payload.get("messageStubType") if rule is MESSAGE else None
-    shown = next(filter(None, (read(payload) for read in rule.author)), None)
+    shown = _first_author(rule, payload)
     members, descriptions = _others(rule, payload)
     pairs = tuple(_roles(payload)) if rule.metadata else ()
-    lids = _lids((shown, *members, *pairs) if shown else (*members, *pairs))
-    author, agrees = _author(_stated(event.get("participant_jid"), lids, payload), shown)
+    people = (shown, *members, *pairs) if shown else (*members, *pairs)
+    lids = _lids(people) if len(people) > 1 else {}
+    if lids and any(each.phone in lids for each in people):
+        shown = _corrected(shown, lids) if shown else None
+        members, pairs = (tuple(_corrected(each, lids) for each in group) for group in (members, pairs))
+        descriptions = tuple((_corrected(each, lids), text) for each, text in descriptions)
+    stated = event.get("participant_jid")
+    author, agrees = _author(_stated(stated, _lids(people), payload), shown) if stated else (shown, True)
     if shown and not agrees and len(shown.jids) > 1:
         pairs = (shown, *pairs)
     undecrypted = is_among(stub, UNDECRYPTED_STUBS)
@@ -92,12 +99,12 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
     return Extracted(
         group_jid=_first_group(event, payload),
         chat_jid=_chat(event),
-        author=_corrected(author, lids) if author else None,
+        author=author,
         push_name=_push_name(payload, rule) if named else None,
         occurred_at=point_in_time(event.get("occurred_at")) or _first_time(payload, rule.time),
-        members=tuple(_corrected(each, lids) for each in members),
-        pairs=tuple(_corrected(each, lids) for each in pairs),
-        descriptions=tuple((_corrected(each, lids), text) for each, text in descriptions),
+        members=members,
+        pairs=pairs,
+        descriptions=descriptions,
         subject=subject,
         subject_at=subject_at,
         changed_at=_changed_at(payload) if rule.metadata and members else None,
@@ -105,11 +112,20 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
     )
 
 
+def _first_author(rule: Rule, payload: JSON) -> Person | None:
+    for read in rule.author:
+        if shown := read(payload):
+            return shown
+    return None
+
+
 def _others(rule: Rule, payload: JSON) -> tuple[tuple[Person, ...], tuple[tuple[Person, bytes], ...]]:
     """Return the other people in a payload, and the objects that describe them."""
     if rule.people:
         return tuple(filter(None, rule.people(payload))), ()
-    shown = [(member(each), each) for each in rule.objects(payload)] if rule.objects else []
+    if rule.objects is None:
+        return (), ()
+    shown = [(member(each), each) for each in rule.objects(payload)]
     people = [(who, each) for who, each in shown if who]
     described = [(who, text) for who, each in people if isinstance(each, dict) and (text := _json(each))]
     return tuple(who for who, _ in people), tuple(described)
@@ -149,7 +165,7 @@ def _corrected(shown: Person, lids: Mapping[str, str | None]) -> Person:
 
 def _stated(jid: JSON, lids: Mapping[str, str | None], payload: JSON) -> Person | None:
     """Return the person of the first contract's participant_jid, which may be a LID written as a phone."""
-    stated = (person(jid) or bare_phone(jid)) if jid else None
+    stated = person(jid) or bare_phone(jid)
     if stated and stated.phone and not stated.lid and _shows_lid(payload, stated.phone, lids):
         return known(stated.phone, lids.get(stated.phone))
     return stated
@@ -196,22 +212,22 @@ def _first_group(event: Mapping[str, JSON], payload: JSON) -> str | None:
 
 def _chat(event: Mapping[str, JSON]) -> str | None:
     """Return the envelope's chat as sent, of whatever kind it is."""
-    return next((chat for name in ENVELOPE_CHATS if isinstance(chat := event.get(name), str)), None)
+    for name in ENVELOPE_CHATS:
+        if isinstance(chat := event.get(name), str):
+            return chat
+    return None
 
 
 def _first_time(payload: JSON, paths: Sequence[str]) -> datetime | None:
-    return next(_times(payload, paths), None)
+    for path in paths:
+        if moment := point_in_time(at(payload, path)):
+            return moment
+    return None
 
 
 def _changed_at(payload: JSON) -> datetime:
     """Return the latest change that group metadata names; a time that is absent counts as 0."""
-    return max(_times(payload, METADATA_TIMES), default=EPOCH)
-
-
-def _times(payload: JSON, paths: Sequence[str]) -> Iterator[datetime]:
-    for path in paths:
-        if moment := point_in_time(at(payload, path)):
-            yield moment
+    return max(point_in_time(payload.get(name)) or EPOCH for name in METADATA_TIMES)
 
 
 def _subject(rule: Rule, stub: JSON, payload: JSON) -> tuple[str | None, datetime | None]:
@@ -225,12 +241,18 @@ def _subject(rule: Rule, stub: JSON, payload: JSON) -> tuple[str | None, datetim
 
 def _push_name(payload: JSON, rule: Rule) -> str | None:
     name = _name(payload.get(rule.name))
-    return None if name and "".join(filter(_is_visible, name)) == NO_NAME else name
+    return None if name and _visible(name) == NO_NAME else name
 
 
 def _name(name: JSON) -> str | None:
     """Return at most MAX_NAME characters of a name, None where none of them can be seen."""
-    return name[:MAX_NAME] if isinstance(name, str) and any(map(_is_visible, name[:MAX_NAME])) else None
+    return name[:MAX_NAME] if isinstance(name, str) and _visible(name[:MAX_NAME]) else None
+
+
+@lru_cache(1 << 14)
+def _visible(name: str) -> str:
+    """Return the characters of a name that can be seen; kept, for the same few people write most of the messages."""
+    return "".join(filter(_is_visible, name))
 
 
 def _is_visible(character: str) -> bool:

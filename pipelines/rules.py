@@ -56,10 +56,10 @@ def _sender(path: str) -> Reader:
         key = at(payload, path)
         if not isinstance(key, dict):
             return None
-        named = [key.get(name) for name in SENDER]
-        if _chat_is_no_group(key) and person(*named) and not _is_own_direct_message(key):
-            named += map(key.get, DIRECT_SENDER)
-        return person(*named)
+        sender = person(*map(key.get, SENDER))
+        if sender and _chat_is_no_group(key) and not _is_own_direct_message(key):
+            return person(*sender.jids, *map(key.get, DIRECT_SENDER))
+        return sender
 
     return read
 

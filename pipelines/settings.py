@@ -28,6 +28,7 @@ class LakeSettings(BaseSettings):
     landing_bucket: str = "wpp-landing"
     snapshot_bucket: str = "wpp-snapshots"
     snapshot_minutes: float = Field(default=10, ge=1)
+    run_history_days: int = Field(default=30, ge=1)
     aws_endpoint_url_s3: str | None = None
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None

@@ -15,7 +15,7 @@ import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 
-from pipelines import s3
+from pipelines import code_server, s3
 from pipelines.extraction import RULES_VERSION
 from pipelines.landed import split_lines
 from pipelines.landing_zone import LandingZone
@@ -99,6 +99,8 @@ def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
         match name:
             case "receiver":
                 _get(f"{settings.wpp_lake_receiver_url}/readyz")
+            case "dagster-code" if settings.wpp_lake_data_dir:
+                code_server.check(settings.wpp_lake_data_dir)
             case "dagster-webserver":
                 _get(f"{settings.wpp_lake_dagster_url}/server_info")
             case "dagster-daemon":

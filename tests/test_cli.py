@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from factories import PATHS, event, event_id, headers, line
+from factories import PATHS, RECEIVED, event, event_id, headers, line, sign
 from lake import SAMPLE, Lake
 from receiver_process import start_receiver
 
 from devstack.waiting import wait_until
 from pipelines.queries import query
 from pipelines.schemas import SCHEMAS
+from receiver.landing import encode_line
 
 if TYPE_CHECKING:
     from conftest import S3
@@ -39,11 +40,13 @@ def wpp_lake(*words: object, cwd: Path | None = None) -> subprocess.CompletedPro
 def test_every_verb_is_there() -> None:
     shown = wpp_lake("--help").stdout
     assert [
-        verb for verb in ("up", "demo", "env", "migrate", "send", "load", "snapshot", "status") if verb not in shown
+        verb
+        for verb in ("up", "demo", "env", "migrate", "send", "load", "snapshot", "prune", "status")
+        if verb not in shown
     ] == []
 
 
-@pytest.mark.parametrize("verb", ["env", "migrate", "load", "snapshot", "status"])
+@pytest.mark.parametrize("verb", ["env", "migrate", "load", "snapshot", "prune", "status"])
 def test_without_a_lake_a_verb_says_so_in_one_line(verb: str, tmp_path: Path) -> None:
     done = wpp_lake(verb, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
@@ -247,3 +250,36 @@ def test_the_environment_wins_over_the_data_directory(tmp_path: Path, lake_envir
     done = wpp_lake("migrate", "--data-dir", tmp_path)
     assert (done.returncode, done.stdout) == (0, "the schema is current\n")
     assert os.environ["DATABASE_URL"] == lake_environment["DATABASE_URL"]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["WHATSAPP_WEBHOOK_SECRET", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", "WHATSAPP_WEBHOOK_RETIRED_SECRETS"],
+)
+def test_the_callers_secrets_count_beside_those_of_the_data_directory(
+    lake: Lake, lake_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """In both directions: each line is signed with one of them."""
+    in_file = {"WHATSAPP_WEBHOOK_SECRET": "present", "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS": '["previous"]'}
+    in_file["WHATSAPP_WEBHOOK_RETIRED_SECRETS"] = '["retired"]'
+    variables = lake_environment | in_file
+    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+    body = event()
+    for number, secret in enumerate(("present", "previous", "retired", "mine")):
+        identifier = event_id(number)
+        lake.land(encode_line(identifier, RECEIVED, "current", sign(body, identifier, secret=secret), body))
+    for name in lake_environment:
+        monkeypatch.delenv(name)
+    assert wpp_lake("verify", "--data-dir", tmp_path).returncode == 1
+    monkeypatch.setenv(variable, "mine" if variable == "WHATSAPP_WEBHOOK_SECRET" else '["mine"]')
+    done = wpp_lake("verify", "--data-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "4 lines verified, 0 failures\n")
+
+
+def test_a_list_of_secrets_that_is_none_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "env").write_text("DATABASE_URL=postgresql://127.0.0.1:9/none\n")
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", "former")
+    done = wpp_lake("verify", "--data-dir", tmp_path)
+    assert (done.returncode, done.stderr) == (
+        1, "wpp-lake: WHATSAPP_WEBHOOK_PREVIOUS_SECRETS: must be a JSON list of strings\n"
+    )  # fmt: skip

@@ -41,7 +41,9 @@ def materialised(instance: dg.DagsterInstance, *key: str) -> set[str]:
     return set(instance.get_materialized_partitions(dg.AssetKey(key)))
 
 
-@pytest.mark.parametrize("module", ["assets", "automation", "definitions", "partitions", "runs", "cli", "status"])
+@pytest.mark.parametrize(
+    "module", ["assets", "automation", "definitions", "history", "partitions", "runs", "cli", "status", "webserver"]
+)
 def test_every_module_loads_in_a_fresh_interpreter(module: str, tmp_path: Path) -> None:
     """Importing touches neither environment nor network: there is none of either here."""
     done = subprocess.run(
@@ -68,7 +70,7 @@ def test_assets_and_jobs_have_their_names() -> None:
         "snapshots/whatsapp_participant_jids",
         "snapshots/payload_fields",
     }
-    assert {"load", "snapshot"} <= {job.name for job in definitions.defs.resolve_all_job_defs()}
+    assert {"load", "snapshot", "prune"} <= {job.name for job in definitions.defs.resolve_all_job_defs()}
 
 
 def test_the_sensors_run_by_default() -> None:

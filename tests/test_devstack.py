@@ -18,6 +18,7 @@ from conftest import running
 
 from devstack import postgres, processes
 from devstack.errors import NotReadyError, StackError
+from devstack.logs import LogLimit, rotate
 from devstack.postgres import Postgres
 from devstack.seaweed import Seaweed
 from devstack.state import State, locked, write_environment
@@ -139,9 +140,9 @@ def weed(tmp_path: Path) -> Seaweed:
 
 def put_and_kill(weed: Seaweed, key: str) -> None:
     """Write an object with fsync on, and kill the server at once."""
-    with running(weed.command(), weed.folder, signal.SIGKILL), closing(weed.client()) as client:
+    with running(weed.command(), weed.folder, signal.SIGKILL) as server, closing(weed.client()) as client:
         wait_until(lambda: weed.check(client), "SeaweedFS")
-        weed.sync_writes("wpp-landing")
+        weed.sync_writes("wpp-landing", server.pid)
         client.put_object(Bucket="wpp-landing", Key=key, Body=b"a line\n")
 
 
@@ -200,6 +201,11 @@ class Sayings:
         self.lines.append(line)
 
 
+def supervising(record: Path, said: Sayings | None = None, *, log_bytes: int = 10_000_000) -> Supervisor:
+    """Make a supervisor that keeps two files of a log's earlier content."""
+    return Supervisor(record, said or Sayings(), LogLimit(log_bytes, 2))
+
+
 def child(folder: Path, name: str, code: str, grace_seconds: float = 15.0) -> Child:
     """Describe a child that runs a line of Python."""
     command = (sys.executable, "-c", code)
@@ -251,7 +257,7 @@ signal.pause()
 async def test_a_killed_child_is_started_again_and_that_is_said(tmp_path: Path) -> None:
     """A killed child is started again and that is said, also when its log was removed."""
     record, said, sleeper = tmp_path / "processes.json", Sayings(), child(tmp_path, "sleeper", SLEEP)
-    async with Supervisor(record, said) as supervisor:
+    async with supervising(record, said) as supervisor:
         await supervisor.start(sleeper)
         sleeper.log.unlink()
         first = recorded_pids(record)["sleeper"]
@@ -264,7 +270,7 @@ async def test_a_killed_child_is_started_again_and_that_is_said(tmp_path: Path) 
 async def test_a_child_that_always_fails_is_tried_again_and_again(tmp_path: Path) -> None:
     """A child that always fails is tried again and again."""
     said = Sayings()
-    async with Supervisor(tmp_path / "processes.json", said) as supervisor:
+    async with supervising(tmp_path / "processes.json", said) as supervisor:
         await supervisor.start(child(tmp_path, "failing", "raise SystemExit(3)"))
         await eventually(lambda: len(said.lines) >= 4, "a fourth failure")
     assert said.lines[3].startswith("failing ended with exit code 3")
@@ -273,7 +279,7 @@ async def test_a_child_that_always_fails_is_tried_again_and_again(tmp_path: Path
 async def test_leaving_the_supervisor_ends_children_and_grandchildren(tmp_path: Path) -> None:
     """Leaving the supervisor ends children and grandchildren."""
     record = tmp_path / "processes.json"
-    async with Supervisor(record, Sayings()) as supervisor:
+    async with supervising(record) as supervisor:
         await supervisor.start(child(tmp_path, "parent", PARENT))
         parent = psutil.Process(recorded_pids(record)["parent"])
         await eventually(parent.children, "a grandchild")
@@ -284,7 +290,7 @@ async def test_leaving_the_supervisor_ends_children_and_grandchildren(tmp_path: 
 
 async def test_children_stop_in_reverse_order(tmp_path: Path) -> None:
     """Children stop in reverse order."""
-    async with Supervisor(tmp_path / "processes.json", Sayings()) as supervisor:
+    async with supervising(tmp_path / "processes.json") as supervisor:
         for name in ("first", "second", "third"):
             await supervisor.start(child(tmp_path, name, LAST_WORDS.format(name)))
             await eventually((tmp_path / f"{name}.log").read_text, name)
@@ -294,16 +300,76 @@ async def test_children_stop_in_reverse_order(tmp_path: Path) -> None:
 async def test_a_child_that_ignores_the_stop_is_killed_after_its_grace(tmp_path: Path) -> None:
     """A child that ignores the stop is killed after its grace."""
     said = Sayings()
-    async with Supervisor(tmp_path / "processes.json", said) as supervisor:
+    async with supervising(tmp_path / "processes.json", said) as supervisor:
         await supervisor.start(child(tmp_path, "stubborn", STUBBORN, grace_seconds=0.2))
         await eventually((tmp_path / "stubborn.log").read_text, "stubborn")
     assert said.lines == ["stubborn doesn't stop: killing it"]
 
 
+# --- its children's logs
+
+
+TALKATIVE = """
+import os, signal, sys, time
+for number in range(50_000):
+    print(number)
+sys.stdout.flush()
+while os.path.getsize("talkative.log"):
+    time.sleep(0.01)
+print("after", flush=True)
+signal.pause()
+"""
+
+
+ENDLESS = """
+import itertools, sys
+for number in itertools.count():
+    sys.stdout.write(f"{number}\\n")
+    sys.stdout.flush()
+"""
+
+
+async def test_a_long_log_is_moved_and_its_writer_goes_on_at_the_beginning(tmp_path: Path) -> None:
+    """All that was written is there, in order, and the writer has noticed nothing."""
+    talkative = child(tmp_path, "talkative", TALKATIVE)
+    async with supervising(tmp_path / "processes.json", log_bytes=288_889) as supervisor:  # one byte less
+        await supervisor.start(talkative)
+        await eventually(lambda: talkative.log.read_text() == "after\n", "what is written after")
+    assert (tmp_path / "talkative.log.1").read_text() == "".join(f"{number}\n" for number in range(50_000))
+    assert not (tmp_path / "talkative.log.2").exists()
+
+
+async def test_a_child_that_never_stops_writing_fills_so_many_files_and_no_more(tmp_path: Path) -> None:
+    """What is kept are whole lines in order, the newest ones; the rest is gone."""
+    endless = child(tmp_path, "endless", ENDLESS)
+    kept = [tmp_path / "endless.log.2", tmp_path / "endless.log.1"]
+    async with supervising(tmp_path / "processes.json", log_bytes=1000) as supervisor:
+        await supervisor.start(endless)
+        await eventually(lambda: kept[0].read_text()[:2] != "0\n", "a third rotation")
+    names = ["endless.log", "endless.log.1", "endless.log.2"]
+    await eventually(lambda: sorted(file.name for file in tmp_path.glob("endless*")) == names, "the end of a rotation")
+    numbers = [int(line) for file in [*kept, endless.log] for line in file.read_text().splitlines()]
+    assert numbers == sorted(set(numbers))
+    assert numbers[0] > 0
+
+
+def test_a_log_that_is_missing_between_others_is_no_obstacle(tmp_path: Path) -> None:
+    """Somebody may have removed one."""
+    log = tmp_path / "some.log"
+    for content in ("first", "second", "third"):
+        log.write_text(content)
+        rotate(log, 3)
+    (tmp_path / "some.log.2").unlink()
+    log.write_text("fourth")
+    rotate(log, 3)
+    found = {file.name: file.read_text() for file in tmp_path.iterdir()}
+    assert found == {"some.log": "", "some.log.1": "fourth", "some.log.2": "third", "some.log.3": "first"}
+
+
 async def test_a_command_that_cannot_be_started_is_an_error(tmp_path: Path) -> None:
     """A command that cannot be started is an error."""
     missing = Child("missing", [str(tmp_path / "no-such-command")], {}, tmp_path, tmp_path / "missing.log")
-    async with Supervisor(tmp_path / "processes.json", Sayings()) as supervisor:
+    async with supervising(tmp_path / "processes.json") as supervisor:
         with pytest.raises(FileNotFoundError):
             await supervisor.start(missing)
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from lake import Lake
 
+from devstack.settings import StackSettings
 from pipelines.definitions import defs
 from pipelines.schemas import PAYLOAD_FIELDS, SCHEMAS
 from pipelines.settings import LakeSettings
@@ -15,13 +16,13 @@ from receiver.settings import ReceiverSettings
 
 ROOT = Path(__file__).parent.parent
 DOCS = sorted(ROOT.glob("docs/**/*.md")) + [ROOT / name for name in ("README.md", "CONTEXT.md", "CHANGELOG.md")]
-# Read by Dagster itself, by its configuration in dagster.yaml, and by boto3.
-OTHERS_SETTINGS = {"DAGSTER_HOME", "AWS_REQUEST_CHECKSUM_CALCULATION"}
+# Read by Dagster itself, by its configuration in workspace.yaml, by its webserver's guard, and by boto3.
+OTHERS_SETTINGS = {"DAGSTER_HOME", "DAGSTER_GRPC_SOCKET", "DAGSTER_ALLOWED_HOSTS", "AWS_REQUEST_CHECKSUM_CALCULATION"}
 
 
 def settings_in_code() -> set[str]:
     """Return the environment variable of every setting."""
-    fields = {**ReceiverSettings.model_fields, **LakeSettings.model_fields}
+    fields = {**ReceiverSettings.model_fields, **LakeSettings.model_fields, **StackSettings.model_fields}
     return {name.upper() for name in fields} | OTHERS_SETTINGS
 
 
@@ -34,6 +35,12 @@ def test_the_example_environment_has_every_setting_and_no_other() -> None:
     example = (ROOT / ".env.example").read_text()
     named = set(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=", example, flags=re.MULTILINE))
     assert named == settings_in_code()
+
+
+def test_the_specification_has_every_setting_and_no_other() -> None:
+    section = (ROOT / "docs/spec.md").read_text().split("## Environment\n")[1].split("\n## ")[0]
+    rows = [row.split(" | ")[0] for row in section.splitlines() if row.startswith("| `")]
+    assert {name for row in rows for name in re.findall(r"`([A-Z0-9_]+)`", row)} == settings_in_code()
 
 
 def test_every_receiver_setting_is_documented() -> None:
@@ -67,7 +74,7 @@ def described(field: "pa.Field[Any]") -> list[str]:
 
 
 def test_every_asset_and_job_is_documented() -> None:
-    names = {key.to_user_string() for key in defs.resolve_all_asset_keys()} | {"load", "snapshot"}
+    names = {key.to_user_string() for key in defs.resolve_all_asset_keys()} | {"load", "snapshot", "prune"}
     assert sorted(names - code_words("dagster.md")) == []
 
 

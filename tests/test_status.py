@@ -14,6 +14,7 @@ from lake import Lake
 from pydantic import SecretStr
 from test_cli import wpp_lake
 
+from pipelines.code_server import SOCKET
 from pipelines.extraction import RULES_VERSION
 from pipelines.loading import rebuild
 from pipelines.settings import LakeSettings
@@ -71,6 +72,18 @@ def test_a_process_that_lives_and_does_not_answer_is_not_healthy(lake: Lake, tmp
     settings = lake.settings.model_copy(update={"wpp_lake_receiver_url": deaf, "wpp_lake_dagster_url": deaf})
     found = healthy(settings, tmp_path, receiver=os.getpid(), dagster_webserver=os.getpid())
     assert found == {"receiver": False, "dagster-webserver": False}
+
+
+def test_a_code_server_that_is_not_there_or_says_nothing_is_not_healthy(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / SOCKET).parent.mkdir()
+    assert healthy(lake.settings, tmp_path, dagster_code=os.getpid()) == {"dagster-code": False}
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(SOCKET))
+        server.listen()
+        assert healthy(lake.settings, tmp_path, dagster_code=os.getpid()) == {"dagster-code": False}
 
 
 @pytest.mark.parametrize(

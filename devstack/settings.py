@@ -1,0 +1,24 @@
+"""The embedded stack's own settings, read from the environment of `wpp-lake up` and `demo`.
+
+Belongs here: names, types and defaults. Not: what the receiver and the pipelines read (receiver/settings.py,
+pipelines/settings.py).
+"""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from devstack.logs import LogLimit
+
+
+class StackSettings(BaseSettings):
+    """How much of the children's logs is kept. Each field is the environment variable of its upper-case name."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    log_megabytes: float = Field(default=10, gt=0)
+    log_files: int = Field(default=3, ge=1)
+
+    @property
+    def log_limit(self) -> LogLimit:
+        """The limit of each child's log."""
+        return LogLimit(int(self.log_megabytes * 1_000_000), self.log_files)
