@@ -46,7 +46,7 @@ lint: venv ## Check style, types, imports, docstrings and Markdown
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet receiver pipelines devstack
-	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CHANGELOG.md docs benchmarks
+	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CHANGELOG.md SECURITY.md docs benchmarks
 
 format: venv ## Put the code into its format
 	$(BIN)/ruff check --fix

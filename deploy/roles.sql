@@ -14,7 +14,9 @@ where not exists (select from pg_roles where rolname = name) \gexec
 -- Who isn't a superuser may give a database to a role only as a member of it.
 grant wpp_owner, wpp_dagster to current_user;
 
-select format('create database %I owner %I', name, owner)
+-- As the embedded server has them: the order of text doesn't depend on a library of the machine.
+select format($$create database %I owner %I encoding 'UTF8' locale_provider builtin builtin_locale 'C.UTF-8' locale 'C'
+                template template0$$, name, owner)
 from (values ('wpp_lake', 'wpp_owner'), ('wpp_dagster', 'wpp_dagster')) wanted (name, owner)
 where not exists (select from pg_database where datname = name) \gexec
 

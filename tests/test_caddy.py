@@ -2,6 +2,7 @@
 
 import base64
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -160,6 +161,33 @@ def test_the_console_opens_with_the_login(caddy: Caddy) -> None:
 def test_the_console_is_not_on_the_receivers_name(caddy: Caddy) -> None:
     """The login doesn't open the receiver's name."""
     assert caddy.request("GET", "/", headers=login(CONSOLE_PASSWORD)).status == 404
+
+
+def answer_to(connection: ssl.SSLSocket) -> tuple[bytes, bool]:
+    """Return the status line of the answer that there is, and whether the connection is to be closed after it."""
+    head = b""
+    while b"\r\n\r\n" not in head and (more := connection.recv(4096)):
+        head += more
+    return head.partition(b"\r\n")[0], b"\r\nConnection: close\r\n" in head
+
+
+UNFINISHED = {
+    "few bytes are missing": b"Content-Length: 1000\r\n\r\nxx",
+    "many bytes are missing": b"Content-Length: 1000000\r\n\r\nxx",
+    "a chunk is missing": b"Transfer-Encoding: chunked\r\n\r\n5\r\nxxxxx\r\n",
+}
+
+
+@pytest.mark.parametrize("body", UNFINISHED.values(), ids=list(UNFINISHED))
+@pytest.mark.parametrize("leaves", [True, False], ids=["its sender leaves", "its sender falls silent"])
+def test_a_body_that_breaks_off_is_never_acknowledged(caddy: Caddy, body: bytes, leaves: bool) -> None:
+    """Earlier versions of Caddy answer 200. What the rest of the body says isn't taken for the next request."""
+    head = f"POST {CURRENT} HTTP/1.1\r\nHost: {EVENTS}\r\n".encode()
+    with caddy.connect(EVENTS) as connection:
+        connection.sendall(head + body)
+        if leaves:
+            socket.socket.shutdown(connection, socket.SHUT_WR)
+        assert answer_to(connection) == (b"HTTP/1.1 499 status code 499", True)
 
 
 @contextmanager
