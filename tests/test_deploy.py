@@ -74,7 +74,7 @@ def test_the_receiver_knows_no_database() -> None:
 
 
 def test_a_deployment_installs_what_was_tested() -> None:
-    """Every package of the deployment's lock is in the tests', in the same version; no part of the embedded stack is."""
+    """Every package of the deployment's lock is in the tests', in that version, and none is of the embedded stack."""
 
     def pins(path: Path) -> set[str]:
         lines = [line for line in path.read_text().splitlines() if "==" in line and "win32" not in line]
