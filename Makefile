@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 VENV := .venv
+# A deployment takes LOCK=deploy/requirements.lock: no embedded servers, notebooks and tests.
+LOCK ?= requirements.lock
 BIN := $(VENV)/bin
 ARGS ?=
 export DO_NOT_TRACK := 1
@@ -16,10 +18,10 @@ help: ## Show the targets
 venv: $(VENV)/.installed ## Build .venv from the lock (does nothing when nothing changed)
 
 # Hashes first, for everything that isn't ours; then the project itself, without dependencies and build isolation.
-$(VENV)/.installed: requirements.lock pyproject.toml
+$(VENV)/.installed: $(LOCK) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wpp-lake needs Python 3.11 or newer: make PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $(LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -44,7 +46,7 @@ lint: venv ## Check style, types, imports, docstrings and Markdown
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet receiver pipelines devstack
-	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CHANGELOG.md docs benchmarks
+	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CHANGELOG.md SECURITY.md docs benchmarks
 
 format: venv ## Put the code into its format
 	$(BIN)/ruff check --fix
@@ -56,6 +58,7 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --no-strip-extra
 lock: ## Pin what pyproject.toml asks for, with hashes and without registry addresses (needs uv)
 	$(PIN) --extra devstack --extra notebooks --extra test --output-file requirements.lock
 	$(PIN) --all-extras --constraint requirements.lock --output-file benchmarks/requirements.lock
+	echo 'setuptools>=80' | $(PIN) --constraint requirements.lock --output-file deploy/requirements.lock -
 
 bench: bench-receiver bench-loader bench-snapshot bench-tick ## Run every benchmark
 

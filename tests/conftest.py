@@ -25,7 +25,7 @@ from pipelines.migrations import migrate
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-pytest_plugins = ("lake",)
+pytest_plugins = ("lake", "roles")
 
 TEMPLATE = "wpp_lake_template"
 

@@ -1,0 +1,71 @@
+"""A lake of the embedded servers, moved to others as docs/deploy.md says: nothing is lost, nothing loaded again."""
+
+from subprocess import run
+
+import psycopg
+from factories import SECRET, event, line, participant
+from lake import Lake
+from mypy_boto3_s3 import S3Client
+from pydantic import SecretStr
+from roles import make_roles, program, url
+
+from devstack.postgres import Postgres
+from pipelines.loading import rebuild
+from pipelines.pending import pending
+from pipelines.queries import query
+from pipelines.verification import verify
+
+
+def copy_bucket(client: S3Client, source: str, target: str) -> None:
+    """Copy every object with its metadata, each by one PUT, as `rclone copy --metadata` does."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=source):
+        for item in page.get("Contents", []):
+            found = client.get_object(Bucket=source, Key=item["Key"])
+            client.put_object(Bucket=target, Key=item["Key"], Body=found["Body"].read(), Metadata=found["Metadata"])
+
+
+def move_database(server: Postgres, old_url: str) -> None:
+    """Dump the old database, and restore it as the roles' owner's."""
+    bare = ("--no-owner", "--no-privileges")
+    dump = run([program("pg_dump"), "--format=custom", *bare, old_url], capture_output=True, check=True).stdout
+    into = ("--dbname", server.url("wpp_lake"), "--role=wpp_owner", *bare, "--clean", "--if-exists", "--exit-on-error")
+    run([program("pg_restore"), *into], input=dump, check=True)
+    assert make_roles(server).stderr == ""
+
+
+def pending_and_changed(lake: Lake) -> tuple[list[str], list[str]]:
+    """Return the keys of landing files that the ledger lacks, and of those that it knows otherwise."""
+    changed: list[str] = []
+    return [file.key for file in pending(lake.connection, lake.zone, alarm=changed.append)], changed
+
+
+def test_a_copy_with_other_etags_is_rebuilt(lake: Lake) -> None:
+    """Every file counts as changed then, and none as new, until the tables are made from the copies."""
+    lake.land(line(event()))
+    lake.load()
+    lake.connection.execute("update landing_files set etag = 'of another store'")
+    [key] = [row[0] for row in lake.rows("select key from landing_files")]
+    assert pending_and_changed(lake) == ([], [key])
+    rebuild(lake.connection, lake.zone, "test")
+    assert pending_and_changed(lake) == ([], [])
+
+
+def test_a_moved_lake_goes_on(lake: Lake, roles: Postgres, snapshot_bucket: str) -> None:
+    """The loader finds every file known, every line verifies, and what lands next is loaded beside what was there."""
+    lake.land(line(event(), 1), line(event({"key": {"participant": participant(2).jids[0]}}), 2))
+    lake.load()
+    before = lake.content()
+    copy_bucket(lake.client, lake.settings.landing_bucket, snapshot_bucket)
+    move_database(roles, lake.settings.conninfo)
+    loader = SecretStr(url(roles, "wpp_loader"))
+    settings = lake.settings.model_copy(update={"database_url": loader, "landing_bucket": snapshot_bucket})
+    with psycopg.connect(settings.conninfo, autocommit=True) as connection:
+        there = Lake(settings, connection, lake.client)
+        try:
+            assert there.content() == before
+            assert pending_and_changed(there) == ([], [])
+            there.land(line(event(), 3))
+            assert there.load().loaded == 1
+            assert verify(there.zone, [SECRET.encode()]) == (3, [])
+        finally:
+            connection.execute(query("load/empty"))
