@@ -12,8 +12,6 @@ ENV = sorted((DEPLOY / "env").glob("*.env"))
 DOC = (ROOT / "docs" / "deploy.md").read_text()
 # Caddy's, whose names its configuration gives.
 CADDY = set(re.findall(r"\{\$([A-Z_]+)", (DEPLOY / "Caddyfile").read_text()))
-# Settings of the receiver's hardening, which is under way beside this.
-AHEAD = {"RECEIVER_ADMIN_PORT", "RECEIVER_CONTRACTS", "WHATSAPP_WEBHOOK_RETIRED_SECRETS"}
 SECRET = re.compile(r"SECRET|KEY|URL|PASSWORD|TOKEN")
 # Which of them each process is given. No other knows a key or a secret of the lake.
 GIVEN = {
@@ -34,7 +32,7 @@ def named(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("path", ENV, ids=lambda path: path.name)
 def test_every_setting_exists(path: Path) -> None:
     """A process would pass over one that nothing reads."""
-    known = CADDY if path.name == "caddy.env" else settings_in_code() | AHEAD
+    known = CADDY if path.name == "caddy.env" else settings_in_code()
     assert set(named(path)) - known == set()
 
 
