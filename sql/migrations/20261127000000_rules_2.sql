@@ -16,5 +16,4 @@ update whatsapp_groups set named_timed = false where display_name is not null;
 update whatsapp_groups set changed_at = 'epoch' where payload is not null;
 
 alter table landing_files add column rules integer not null default 1;
-alter table landing_files alter column rules drop default;
 create index on landing_files (rules);
