@@ -121,6 +121,7 @@ class Stack:
             "AWS_SECRET_ACCESS_KEY": secret_key,
             "RECEIVER_HOST": "127.0.0.1",
             "RECEIVER_PORT": str(self.plan.receiver_port),
+            "RECEIVER_ADMIN_PORT": "",  # `up` and `status` ask for readiness where deliveries go
             "PYTHONPATH": _python_path(),
         }
 

@@ -139,7 +139,6 @@ class LandingWriter:
             loop = asyncio.get_running_loop()
             self._newest = file = loop.create_task(self._land())
             self._files[file] = self._waiting[0].taken
-            loop.call_later(SLOW_SECONDS, self._go_on, file)
 
     def _go_on(self, file: asyncio.Task[None] | None) -> None:
         """Wait no longer for a file, which is decided or slow."""
@@ -164,7 +163,9 @@ class LandingWriter:
 
     async def _land(self) -> None:
         """Put what has gathered when this begins as one file, and decide its lines, whatever happens."""
-        batch, error = self._next_batch(), "the landing writer failed"
+        batch, file, error = self._next_batch(), asyncio.current_task(), "the landing writer failed"
+        # Not before it has its lines: where the loop is busy, another file would begin beside it and find none.
+        asyncio.get_running_loop().call_later(SLOW_SECONDS, self._go_on, file)
         try:
             data = b"".join(line.data for line in batch)
             await self._put(new_key(batch[0].received_at), data, batch[0].taken + self.deadline_seconds)
@@ -176,7 +177,6 @@ class LandingWriter:
             _log.exception("a landing file of %d events failed", len(batch))
         finally:  # also when the task is cancelled
             self._last_failed = bool(error)
-            file = asyncio.current_task()
             del self._files[file]  # type: ignore[arg-type]  # this runs as a task
             self._go_on(file)  # before the senders hear of this one: they keep the loop busy, and the store idle
             for line in batch:

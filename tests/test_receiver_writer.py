@@ -5,19 +5,21 @@ import itertools
 import logging
 import re
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
+import uvloop
 from conftest import S3
 from mypy_boto3_s3 import S3Client
 from obstore.store import S3Store
 
 from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
-from receiver.writer import LandingWriter, Readiness, Unavailable, open_store
+from receiver.writer import SLOW_SECONDS, LandingWriter, Readiness, Unavailable, open_store
 
 AT = datetime(2026, 5, 21, 4, 14, 2, tzinfo=UTC)
 OpenBucket = Callable[..., S3Store]
@@ -238,6 +240,21 @@ async def test_close_drains(make_writer: MakeWriter, landing_client: S3Client, l
         writer.submit(AT, b"{}\n")
     await writer.close()
     assert lines_per_file(landing_client, landing_bucket) == [1, 9]
+
+
+def test_a_busy_loop(make_writer: MakeWriter, landing_client: S3Client, landing_bucket: str) -> None:
+    """A file that comes late to its turn, for the loop was busy, is not taken for a slow one: one file, and an end."""
+
+    async def submit_and_be_busy() -> None:
+        writer = make_writer()
+        durable = writer.submit(AT, b"{}\n")
+        time.sleep(2 * SLOW_SECONDS)  # noqa: ASYNC251  (as when long bodies are verified)
+        await durable
+        async with asyncio.timeout(10):
+            await writer.close()
+
+    uvloop.run(submit_and_be_busy())  # as in the process: it runs timers before what is ready
+    assert lines_per_file(landing_client, landing_bucket) == [1]
 
 
 async def test_unexpected_error_fails_the_line(make_writer: MakeWriter) -> None:
