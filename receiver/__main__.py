@@ -13,7 +13,7 @@ import socket
 import sys
 from contextlib import AsyncExitStack, suppress
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 from aiohttp import web
@@ -32,7 +32,7 @@ UNREAD_SECONDS = 10  # after so long the system ends the connection of a peer th
 WARM_UP_SECONDS = 0.2  # the store's client makes its threads at its first use: it can't while no file can be opened
 SHUTDOWN_SECONDS = 20  # longer than an answer can take: a body's 5 s and a landing's 10 s
 BACKLOG = 2048
-READ_AHEAD_BYTES = 32 * 1024  # of a connection, before its body is admitted
+READ_AHEAD_BYTES = 32 * 1024  # of a connection, by the system and by us each, before its body is admitted
 READ_AHEAD_REQUESTS = 2  # of a connection, before the one at hand is answered
 HEADER_LINES = 64
 HEADER_BYTES = 4096  # of each: so what a connection can hold before it is known what it is
@@ -52,13 +52,6 @@ class _Connection(web.RequestHandler):
         """Bound how many requests of a peer that pipelines are read ahead."""
         super().__init__(manager, **settings)
         self._max_msg_queue_size, self._msg_queue_resume_size = READ_AHEAD_REQUESTS, READ_AHEAD_REQUESTS - 1
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Bound what the system takes from this connection ahead of us, and so what one read can bring."""
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD_BYTES)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
-        super().connection_made(transport)
 
     def handle_error(self, request: web.BaseRequest, status: int = 500, *_: Any, **__: Any) -> web.StreamResponse:
         """Answer a request that could not be parsed, and close its connection."""
@@ -92,11 +85,16 @@ async def _listen(ends: AsyncExitStack, said: str, handler: Any, *address: Any, 
     runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, *address, backlog=BACKLOG, reuse_port=shared or None).start()
+        site = web.TCPSite(runner, *address, backlog=BACKLOG, reuse_port=shared or None)
+        await site.start()
     except (OSError, UnicodeError) as error:  # a host name that can't be one is an error of its encoding
         why = getattr(error, "strerror", None) or "not the name of a host"
         sys.exit("receiver: cannot listen on {}:{}: {}".format(*address, why))
     ends.push_async_callback(runner.cleanup)
+    listening = cast("asyncio.Server", site._server)  # noqa: SLF001  there is no other way to its sockets
+    for listener in listening.sockets:  # what is set here, each connection has from its first byte
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, READ_AHEAD_BYTES)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
     _log.info(said, *runner.addresses[0][:2])
 
 

@@ -155,9 +155,10 @@ def test_a_tick_asks_the_store_for_recent_hours_alone(
     with fault_proxy(s3) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
         tick(instance, ago(0.1))
-        assert len(proxy.requests) == 4
+        listings = len(proxy.requests)
+        assert listings in {4, 5}  # three hours and the running one; one more where the hour has turned since
         tick(instance, None, stale_snapshots)
-        assert len(proxy.requests) == 4
+        assert len(proxy.requests) == listings
 
 
 @pytest.mark.parametrize("cursor", ["2999-01-01T00:00:00+00:00", "no time"])
