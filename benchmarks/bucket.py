@@ -14,7 +14,7 @@ import obstore
 from obstore.store import S3Store
 
 from benchmarks.wrk import BODY_BYTES
-from pipelines.landed import decode_line, split_lines
+from pipelines.landing.format import decode_line, split_lines
 from receiver.landing import PREFIX
 from receiver.settings import ReceiverSettings
 from receiver.writer import open_store

@@ -21,9 +21,9 @@ from benchmarks.landings import Landing
 from benchmarks.running import ROOT, InvalidRunError, Process, database_server, say, settings_env, store
 from devstack.postgres import Postgres
 from devstack.seaweed import Seaweed
-from pipelines.migrations import migrate
-from pipelines.schemas import SCHEMAS
-from pipelines.snapshots import EVENTS, snapshot_key
+from pipelines.db.migrations import migrate
+from pipelines.snapshots.bucket import snapshot_key
+from pipelines.snapshots.schemas import EVENTS, SCHEMAS
 
 KEY = snapshot_key(EVENTS, DATE)
 LANDING, SNAPSHOTS = "landing", "snapshots"  # buckets

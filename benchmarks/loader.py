@@ -32,7 +32,7 @@ from benchmarks.running import ROOT, InvalidRunError, Process, database_server, 
 from devstack.errors import StackError
 from devstack.postgres import Postgres
 from devstack.seaweed import server_version
-from pipelines.migrations import MigrationError, migrate
+from pipelines.db.migrations import MigrationError, migrate
 
 BUCKET = "landing"
 SWEEPS_SECONDS = 7 * 60  # after which no further sweep begins

@@ -19,14 +19,14 @@ from unittest.mock import patch
 import orjson
 import psycopg
 
-import pipelines.batches
+import pipelines.loading.batches
 from benchmarks import rounds
-from pipelines.assets import Lake
-from pipelines.landed import split_lines, storable
-from pipelines.landing_zone import FetchedFile, LandingFile, LandingZone
-from pipelines.lines import Row, read_line
-from pipelines.loading import load
-from pipelines.queries import query
+from pipelines.db.queries import query
+from pipelines.landing.format import split_lines, storable
+from pipelines.landing.zone import FetchedFile, LandingFile, LandingZone
+from pipelines.loading.load import load
+from pipelines.orchestration.resources import Lake
+from pipelines.parsing.rows import Row, read_line
 
 RUN = "benchmark"
 TABLES = {
@@ -121,7 +121,7 @@ def three_statements(*hours: str) -> Iterator[Work]:
 
 
 def _insert_file(conn: psycopg.Connection[Any], fetched: FetchedFile) -> int:
-    batch = pipelines.batches.Batch()
+    batch = pipelines.loading.batches.Batch()
     batch.add(fetched)
     with conn.transaction(), conn.cursor() as cursor:
         for staged in batch.loadable:
@@ -279,7 +279,7 @@ def stages(*hours: str) -> Iterator[Work]:
     settings = Lake().settings()
     zone = timed_zone(settings)
     with connection.connect(settings.conninfo, autocommit=True) as conn:
-        with patch.object(pipelines.batches, "read_line", timed_read_line):
+        with patch.object(pipelines.loading.batches, "read_line", timed_read_line):
             yield work
         print(json.dumps(spent))
 

@@ -30,7 +30,7 @@ from benchmarks.running import InvalidRunError, say
 from benchmarks.writes import PEER_KEY
 from devstack.errors import StackError
 from devstack.seaweed import server_version
-from pipelines.migrations import MigrationError
+from pipelines.db.migrations import MigrationError
 
 SWEEPS_SECONDS = 10 * 60  # after which no further sweep begins
 

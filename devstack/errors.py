@@ -3,8 +3,10 @@
 Belongs here: errors that a person can act on. Not: what a retry heals.
 """
 
+from pipelines.errors import WppLakeError
 
-class StackError(RuntimeError):
+
+class StackError(WppLakeError, RuntimeError):
     """The stack can't start or go on; the message says why and what helps."""
 
 

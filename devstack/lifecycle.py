@@ -29,8 +29,9 @@ from devstack.stack import DAGSTER_DATABASE, LAKE_DATABASE, LANDING_BUCKET, Plan
 from devstack.state import State, locked
 from devstack.supervisor import Supervisor
 from devstack.waiting import is_free, wait_until
-from pipelines import code_server, environment
-from pipelines.migrations import migrate
+from pipelines import env_file
+from pipelines.db.migrations import migrate
+from pipelines.orchestration import code_server
 from pipelines.settings import LakeSettings
 from receiver.settings import ReceiverSettings, complaints
 
@@ -113,8 +114,8 @@ def _prepare(plan: Plan, say: Say) -> Stack:
         raise StackError("the receiver and Dagster need different ports")
     state, namespace = State.load(plan.data_dir, plan.ports.values()), _namespace(plan, say)
     LakeSettings.from_environment(database_url="postgresql:")  # or it says now what is wrong
-    former = environment.read(plan.data_dir) if (plan.data_dir / "env").exists() else {}
-    stack = Stack(plan, state, namespace, environment.secrets(former))
+    former = env_file.read(plan.data_dir) if (plan.data_dir / "env").exists() else {}
+    stack = Stack(plan, state, namespace, env_file.secrets(former))
     secret = stack.environment["WHATSAPP_WEBHOOK_SECRET"]
     _read(partial(ReceiverSettings, whatsapp_webhook_secret=secret))
     if former.get("WHATSAPP_WEBHOOK_SECRET", secret) != secret:

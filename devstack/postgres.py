@@ -1,7 +1,7 @@
 """Embedded PostgreSQL: the cluster in a folder, the command that runs it, and when it answers.
 
 Belongs here: initdb, settings, users and databases of the embedded server, also for root, which PostgreSQL refuses to
-run as. Not: keeping the process alive (supervisor.py), migrations (pipelines/migrations.py).
+run as. Not: keeping the process alive (supervisor.py), migrations (pipelines/db/migrations.py).
 """
 
 import functools

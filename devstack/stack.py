@@ -18,8 +18,8 @@ from devstack.processes import dies_with_parent
 from devstack.seaweed import REGION, Seaweed
 from devstack.state import State, write_environment
 from devstack.supervisor import Child
-from pipelines import environment
-from pipelines.code_server import SOCKET
+from pipelines import env_file
+from pipelines.orchestration.code_server import SOCKET
 from pipelines.settings import LakeSettings
 
 LANDING_BUCKET = "wpp-landing"
@@ -84,9 +84,9 @@ class Stack:
             namespace=namespace,
             writers={self._receiver_keys: LANDING_BUCKET},
         )
-        secrets = {environment.SECRET: state.webhook_secret} | _given(environment.SECRET, environment.PREVIOUS)
-        present, given = environment.secrets(secrets), _given(environment.RETIRED)
-        retired = [each for each in (*environment.secrets(given), *former_secrets) if each not in present]
+        secrets = {env_file.SECRET: state.webhook_secret} | _given(env_file.SECRET, env_file.PREVIOUS)
+        present, given = env_file.secrets(secrets), _given(env_file.RETIRED)
+        retired = [each for each in (*env_file.secrets(given), *former_secrets) if each not in present]
         self.environment = {
             "WPP_LAKE_DATA_DIR": str(plan.data_dir),
             "DATABASE_URL": self.postgres.url(LAKE_DATABASE),
@@ -103,7 +103,7 @@ class Stack:
             "DO_NOT_TRACK": "1",
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             **secrets,
-            **({environment.RETIRED: json.dumps(list(dict.fromkeys(retired)))} if retired else {}),
+            **({env_file.RETIRED: json.dumps(list(dict.fromkeys(retired)))} if retired else {}),
             **_given("RUN_HISTORY_DAYS"),
         }
 
@@ -111,7 +111,7 @@ class Stack:
     def receiver_environment(self) -> dict[str, str]:
         """The whole environment of the receiver: it may write the landing bucket, and knows of nothing else."""
         settings = (name for name in os.environ if name.startswith("RECEIVER_"))
-        shared = ("AWS_ENDPOINT_URL_S3", "AWS_REGION", "LANDING_BUCKET", environment.SECRET, environment.PREVIOUS)
+        shared = ("AWS_ENDPOINT_URL_S3", "AWS_REGION", "LANDING_BUCKET", env_file.SECRET, env_file.PREVIOUS)
         access_key, secret_key = self._receiver_keys
         return {
             **_given(*_PASSED_ON, *settings),
@@ -152,14 +152,20 @@ class Stack:
         command = [*dies_with_parent(signal.SIGTERM), sys.executable, "-m", "receiver"]
         yield Child("receiver", command, self.receiver_environment, self.plan.data_dir, self.log("receiver"))
         if self.plan.dagster:
-            module = ("-m", "pipelines.definitions", "--empty-working-directory", "--location-name", "wpp-lake")
+            module = (
+                "-m",
+                "pipelines.orchestration.definitions",
+                "--empty-working-directory",
+                "--location-name",
+                "wpp-lake",
+            )
             yield self._dagster("dagster-code", "dagster", "api", "grpc", *module)
 
     def clients_of_code(self) -> Iterator[Child]:
         """Yield what needs the code server when it starts: Dagster's webserver and daemon."""
         workspace = ("-w", str(self.plan.data_dir / "dagster" / "workspace.yaml"))
         address = ("-h", "127.0.0.1", "-p", str(self.plan.dagster_port))
-        yield self._dagster("dagster-webserver", "pipelines.webserver", *address, *workspace)
+        yield self._dagster("dagster-webserver", "pipelines.orchestration.webserver", *address, *workspace)
         yield self._dagster("dagster-daemon", "dagster._daemon", "run", *workspace)
 
     def _dagster(self, name: str, *words: str) -> Child:

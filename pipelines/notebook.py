@@ -18,11 +18,12 @@ from pyarrow.dataset import Dataset, dataset
 from pyarrow.fs import S3FileSystem
 from pydantic import SecretStr
 
-from pipelines import environment
-from pipelines.queries import query
-from pipelines.schemas import SCHEMAS
+from pipelines import env_file
+from pipelines.db.queries import query
+from pipelines.errors import WppLakeError
 from pipelines.settings import LakeSettings, SettingsError
-from pipelines.snapshots import EVENTS, FIELDS, SnapshotStore
+from pipelines.snapshots.bucket import SnapshotStore
+from pipelines.snapshots.schemas import EVENTS, FIELDS, SCHEMAS
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 Day = str | dt.date  # a UTC date, as "2026-05-21" or as a date
 
 
-class NoSnapshotError(Exception):
+class NoSnapshotError(WppLakeError):
     """The bucket has no such snapshot; the message says which there are."""
 
 
@@ -155,5 +156,5 @@ def _settings() -> BucketSettings:
     if not os.environ.get("SNAPSHOT_BUCKET"):
         here = Path.cwd()
         folders = [folder / ".wpp-lake" for folder in (here, *here.parents)]
-        environment.ensure(next((folder for folder in folders if (folder / "env").exists()), folders[0]))
+        env_file.ensure(next((folder for folder in folders if (folder / "env").exists()), folders[0]))
     return BucketSettings.from_environment()

@@ -10,10 +10,11 @@ from typing import Any, Self
 from pydantic import Field, Json, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from pipelines import environment
+from pipelines import env_file
+from pipelines.errors import WppLakeError
 
 
-class SettingsError(Exception):
+class SettingsError(WppLakeError):
     """A setting is missing or of the wrong kind; the message names the variables and none of their values."""
 
 
@@ -43,7 +44,7 @@ class LakeSettings(BaseSettings):
     @classmethod
     def from_environment(cls, **others: Any) -> Self:
         """Read the environment, without its blanks; `others` come before it. Raises SettingsError."""
-        environment.forget_blanks()
+        env_file.forget_blanks()
         try:
             return cls(**others)
         except ValidationError as error:

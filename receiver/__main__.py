@@ -1,4 +1,4 @@
-"""`python -m receiver`: the process around the edge.
+"""`python -m receiver`: the process around the server.
 
 Belongs here: reading the settings, logging, the HTTP server's own limits, signals and exit codes. Not: routes.
 """
@@ -21,7 +21,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 from pydantic import ValidationError
 
-from receiver.app import Answer, Edge
+from receiver.app import Answer, WebhookServer
 from receiver.settings import ReceiverSettings, complaints
 from receiver.telemetry import configure_logging
 from receiver.writer import Unavailable, first_line, open_store
@@ -103,17 +103,17 @@ async def serve(settings: ReceiverSettings, store: S3Store) -> None:
     stop = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
-    edge, host, admin_port = Edge(settings, store), settings.receiver_host, settings.receiver_admin_port
+    server, host, admin_port = WebhookServer(settings, store), settings.receiver_host, settings.receiver_admin_port
     with suppress(Unavailable, TimeoutError):
         async with asyncio.timeout(WARM_UP_SECONDS):
-            await edge.readiness.check()
+            await server.readiness.check()
     async with AsyncExitStack() as ends:  # in reverse: new deliveries first
-        ends.push_async_callback(edge.writer.close)
+        ends.push_async_callback(server.writer.close)
         if admin_port is not None:
-            admin, address = partial(edge.respond, admin=True), (settings.receiver_admin_host or host, admin_port)
+            admin, address = partial(server.respond, admin=True), (settings.receiver_admin_host or host, admin_port)
             await _listen(ends, "readiness and metrics on http://%s:%d", admin, *address)
         shared = settings.receiver_reuse_port
-        await _listen(ends, "listening on http://%s:%d", edge.respond, host, settings.receiver_port, shared=shared)
+        await _listen(ends, "listening on http://%s:%d", server.respond, host, settings.receiver_port, shared=shared)
         if min(map(len, settings.secrets)) < SHORT_BYTES:
             _log.warning("a webhook secret is shorter than %d bytes", SHORT_BYTES)
         gc.collect()

@@ -1,4 +1,4 @@
-"""The HTTP edge: routes, admission and answers, as docs/http.md specifies them.
+"""The webhook server: routes, admission and answers, as docs/http.md specifies them.
 
 Belongs here: turning requests into lines for the writer, and outcomes into answers. Not: who may send and what an
 event looks like (contract), how its body comes in (intake), batching and retries (writer), the process (`__main__`).
@@ -64,7 +64,7 @@ class Answer(web.StreamResponse):
         """Do nothing: everything is sent."""
 
 
-class Edge:
+class WebhookServer:
     """Answers requests, and lands in `store` what they deliver. Lives in one event loop."""
 
     def __init__(self, settings: ReceiverSettings, store: S3Store) -> None:

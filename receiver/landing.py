@@ -1,4 +1,4 @@
-"""The landing format, written: object keys and JSON lines. `pipelines.landed` reads them.
+"""The landing format, written: object keys and JSON lines. `pipelines.landing.format` reads them.
 
 Belongs here: what a landing file is called and what one of its lines holds. Not: HTTP, object stores, tables.
 """

@@ -65,11 +65,11 @@ def configure_logging() -> None:
     handler = logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s %(details)s")
     handler.setFormatter(plain if sys.stderr.isatty() else _Json())
-    handler.addFilter(FewRepeats())
+    handler.addFilter(RateLimitFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
-class FewRepeats(logging.Filter):
+class RateLimitFilter(logging.Filter):
     """Lets a message through once in REPEAT_SECONDS for each reason; the next one says how many were left out.
 
     What it lets through has `details`: what is known of the event, and that number.

@@ -20,7 +20,7 @@ from devstack import postgres, seaweed
 from devstack.postgres import Postgres
 from devstack.seaweed import Seaweed
 from devstack.waiting import free_ports, wait_until
-from pipelines.migrations import migrate
+from pipelines.db.migrations import migrate
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

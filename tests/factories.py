@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.people import Person
+from pipelines.parsing.jids import Person
 from receiver.landing import Contract, encode_line
 
 SECRET = "test-secret"

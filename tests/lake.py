@@ -11,11 +11,12 @@ import pytest
 from factories import RECEIVED
 
 import devstack
-from pipelines.landing_zone import LandingZone
-from pipelines.loading import LoadCounts, load
-from pipelines.queries import query
+from pipelines.db.queries import query
+from pipelines.landing.zone import LandingZone
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.load import load
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import SnapshotStore
+from pipelines.snapshots.bucket import SnapshotStore
 from receiver.landing import new_key
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from devstack.waiting import wait_until
-from pipelines.landed import LandedEvent, decode_line
+from pipelines.landing.format import LandedEvent, decode_line
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

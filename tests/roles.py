@@ -12,7 +12,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from devstack.postgres import Postgres
-from pipelines.migrations import migrate
+from pipelines.db.migrations import migrate
 
 SCRIPT = Path(__file__).parent.parent / "deploy" / "roles.sql"
 PASSWORD = "roles-password"

@@ -22,7 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from receiver_process import CURRENT, Receiver, S3Server, event, new_id, signed
 
 from devstack.waiting import wait_until
-from pipelines.landed import LandedEvent, decode_line, split_lines
+from pipelines.landing.format import LandedEvent, decode_line, split_lines
 from receiver.landing import PREFIX
 
 PATIENCE_SECONDS = 15.0  # the collector's

@@ -13,8 +13,9 @@ import psycopg
 from lake import Lake
 
 from devstack.waiting import wait_until
-from pipelines.loading import load
-from pipelines.queries import Connection, query
+from pipelines.db.connection import Connection
+from pipelines.db.queries import query
+from pipelines.loading.load import load
 
 Sentence = Callable[[Connection], Any]
 

@@ -11,11 +11,12 @@ from factories import RECEIVED, event, line
 from fault_proxy import fault_proxy
 from lake import Lake
 
-from pipelines import automation, definitions, runs
-from pipelines.assets import Lake as LakeParts
-from pipelines.automation import list_job, new_landing_files, stale_snapshots
-from pipelines.partitions import RANGE_END, RANGE_START, hour_key
-from pipelines.snapshots import today
+from pipelines.landing.hours import hour_key, today
+from pipelines.orchestration import definitions, runs
+from pipelines.orchestration import sensors as automation
+from pipelines.orchestration.partitions import RANGE_END, RANGE_START
+from pipelines.orchestration.resources import Lake as LakeParts
+from pipelines.orchestration.sensors import list_job, new_landing_files, stale_snapshots
 
 if TYPE_CHECKING:
     from conftest import S3

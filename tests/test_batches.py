@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.batches import BATCH_BYTES, BATCH_FILES, in_batches
-from pipelines.landing_zone import LandingFile
+from pipelines.landing.zone import LandingFile
+from pipelines.loading.batches import BATCH_BYTES, BATCH_FILES, in_batches
 
 HOUR = datetime(2026, 5, 1, tzinfo=UTC)
 SIZES = st.lists(st.one_of(st.integers(0, 2000), st.integers(0, 2 * BATCH_BYTES)), max_size=60)

@@ -15,8 +15,8 @@ from lake import SAMPLE, Lake
 from receiver_process import start_receiver
 
 from devstack.waiting import wait_until
-from pipelines.queries import query
-from pipelines.schemas import SCHEMAS
+from pipelines.db.queries import query
+from pipelines.snapshots.schemas import SCHEMAS
 from receiver.landing import encode_line
 
 if TYPE_CHECKING:

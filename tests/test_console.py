@@ -87,7 +87,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     (home / "location.py").write_text(LOCATION)
     [port] = free_ports(1)
-    command = [sys.executable, "-m", "pipelines.webserver", "-p", str(port), "-f", "location.py"]
+    command = [sys.executable, "-m", "pipelines.orchestration.webserver", "-p", str(port), "-f", "location.py"]
     with pytest.MonkeyPatch.context() as environment, dg.DagsterInstance.from_config(str(home)) as instance:
         environment.setenv("DAGSTER_HOME", str(home))
         environment.setenv("DAGSTER_ALLOWED_HOSTS", "Lake.example.org, console.example.org:8443")

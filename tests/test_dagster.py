@@ -14,12 +14,12 @@ from factories import RECEIVED, event, line
 from fault_proxy import answers, fault_proxy
 from lake import Lake
 
-from pipelines import definitions, partitions, run_processes, runs
-from pipelines.assets import Lake as LakeParts
-from pipelines.automation import new_landing_files, stale_snapshots
-from pipelines.loading import LoadCounts
-from pipelines.schemas import SCHEMAS
-from pipelines.snapshots import today
+from pipelines.landing.hours import PartitionKeyError, hour_key, parse_hour, today
+from pipelines.loading.ledger import LoadCounts
+from pipelines.orchestration import definitions, orphaned_runs, partitions, runs
+from pipelines.orchestration.resources import Lake as LakeParts
+from pipelines.orchestration.sensors import new_landing_files, stale_snapshots
+from pipelines.snapshots.schemas import SCHEMAS
 
 if TYPE_CHECKING:
     from conftest import S3
@@ -79,15 +79,15 @@ def test_the_sensors_run_by_default() -> None:
 
 
 def test_the_running_hour_and_day_are_partitions() -> None:
-    assert partitions.HOURS.has_partition_key(partitions.hour_key(datetime.now(UTC)))
+    assert partitions.HOURS.has_partition_key(hour_key(datetime.now(UTC)))
     assert partitions.DAYS.has_partition_key(today().isoformat())
     assert partitions.HOURS.has_partition_key("2026-01-01-00:00")
 
 
 @pytest.mark.parametrize("key", ["", "soon", "2026-05-21", "2026-05-21-06:30", "2025-12-31-23:00", "2999-01-01-00:00"])
 def test_what_is_no_hour_is_refused(key: str) -> None:
-    with pytest.raises(partitions.PartitionKeyError):
-        partitions.parse_hour(key)
+    with pytest.raises(PartitionKeyError):
+        parse_hour(key)
 
 
 def test_hours_in_a_row_are_one_run() -> None:
@@ -174,8 +174,9 @@ def test_a_run_whose_process_is_gone_ends_as_failed(
 ) -> None:
     lake.land(line(event()))
     run = instance.create_run_for_job(definitions.defs.resolve_job_def("load"), status=dg.DagsterRunStatus.STARTED)
-    tell = f"run_processes.tell(dg.DagsterInstance.get(), {run.run_id!r}); print('told', flush=True); input()"
-    command = [sys.executable, "-c", f"import dagster as dg; from pipelines import run_processes; {tell}"]
+    tag = f"tag_run_with_process(dg.DagsterInstance.get(), {run.run_id!r}); print('told', flush=True); input()"
+    imports = "import dagster as dg; from pipelines.orchestration.orphaned_runs import tag_run_with_process"
+    command = [sys.executable, "-c", f"{imports}; {tag}"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "told\n"
@@ -194,9 +195,9 @@ def test_a_run_made_of_a_killed_one_is_not_taken_for_it(instance: dg.DagsterInst
     run = instance.create_run_for_job(
         definitions.defs.resolve_job_def("load"),
         status=dg.DagsterRunStatus.STARTED,
-        tags={run_processes.TAG: f"another-run {run_processes._HOST} 1 0"},  # noqa: SLF001  (this host, as a tag names it)
+        tags={orphaned_runs.TAG: f"another-run {orphaned_runs._HOST} 1 0"},  # noqa: SLF001  (this host, as a tag names it)
     )
-    run_processes.end_killed(instance)
+    orphaned_runs.fail_orphaned_runs(instance)
     again = instance.get_run_by_id(run.run_id)
     assert again
     assert again.status == dg.DagsterRunStatus.STARTED

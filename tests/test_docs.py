@@ -9,9 +9,9 @@ import pytest
 from lake import Lake
 
 from devstack.settings import StackSettings
-from pipelines.definitions import defs
-from pipelines.schemas import PAYLOAD_FIELDS, SCHEMAS
+from pipelines.orchestration.definitions import defs
 from pipelines.settings import LakeSettings
+from pipelines.snapshots.schemas import PAYLOAD_FIELDS, SCHEMAS
 from receiver.settings import ReceiverSettings
 
 ROOT = Path(__file__).parent.parent

@@ -8,10 +8,10 @@ import orjson
 import pytest
 from factories import event, group, message, participant
 
-from pipelines.extraction import Extracted, extract
-from pipelines.landed import storable
-from pipelines.people import Person
-from pipelines.rules import RULES
+from pipelines.landing.format import storable
+from pipelines.parsing.extraction import Extracted, extract
+from pipelines.parsing.jids import Person
+from pipelines.parsing.rules import RULES
 
 
 def shown(body: bytes) -> Extracted:

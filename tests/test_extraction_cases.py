@@ -8,8 +8,8 @@ import orjson
 import pytest
 from factories import event, group, message, participant
 
-from pipelines.extraction import EPOCH, Extracted, extract
-from pipelines.people import Person
+from pipelines.parsing.extraction import EPOCH, Extracted, extract
+from pipelines.parsing.jids import Person
 
 FILE = Path(__file__).with_name("data") / "extraction_cases.jsonl"
 CASES = [json.loads(text) for text in FILE.read_bytes().splitlines()]

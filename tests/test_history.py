@@ -21,11 +21,11 @@ from devstack.postgres import Postgres
 from devstack.stack import Plan, Stack
 from devstack.state import State
 from devstack.waiting import wait_until
-from pipelines import history, runs
-from pipelines.definitions import defs
-from pipelines.history import Pruned, prune
-from pipelines.queries import Connection
-from pipelines.upkeep import nightly_prune
+from pipelines.db.connection import Connection
+from pipelines.orchestration import history, runs
+from pipelines.orchestration.definitions import defs
+from pipelines.orchestration.history import Pruned, prune
+from pipelines.orchestration.upkeep import nightly_prune
 
 ROOT = Path(__file__).parent.parent
 OLD, YOUNG = timedelta(days=31), timedelta(days=29)

@@ -9,7 +9,7 @@ import pytest
 from factories import RECEIVED, event, group, line, message, participant
 from lake import Lake
 
-from pipelines.people import Person
+from pipelines.parsing.jids import Person
 
 ANA, BIA = participant(1), participant(2)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from factories import RECEIVED, event, event_id, line, message, participant
 
-from pipelines.lines import UnloadableError, read_line
+from pipelines.parsing.rows import UnloadableError, read_line
 
 
 def test_a_line_becomes_a_row() -> None:

@@ -8,7 +8,8 @@ import pytest
 from factories import RECEIVED, event, event_id, group, line, message, participant
 from lake import Lake
 
-from pipelines.loading import LoadCounts, load
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.load import load
 
 BAD = b"not json\n"
 REFUSED = line(b'{"type":"x","payload":1e400000}', "refused")

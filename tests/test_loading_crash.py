@@ -24,8 +24,9 @@ LEDGER = "select key, lines, loaded, duplicates, quarantined from landing_files 
 LOADER = """
 import logging, sys, psycopg
 from datetime import datetime
-from pipelines import batches, landing_zone
-from pipelines.loading import load
+from pipelines.loading import batches
+from pipelines.landing import zone as landing_zone
+from pipelines.loading.load import load
 from pipelines.settings import LakeSettings
 batches.BATCH_FILES = 1
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)
@@ -39,8 +40,9 @@ with psycopg.connect(settings.conninfo, autocommit=True) as conn:
 LOADERS = """
 import os, sys, psycopg
 from datetime import datetime
-from pipelines import batches, landing_zone
-from pipelines.loading import load
+from pipelines.loading import batches
+from pipelines.landing import zone as landing_zone
+from pipelines.loading.load import load
 from pipelines.settings import LakeSettings
 batches.BATCH_FILES = 1
 settings = LakeSettings.from_environment()

@@ -16,8 +16,8 @@ from test_loading_faults import connected, outcome
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports, wait_until
-from pipelines import batches
-from pipelines.migrations import migrate
+from pipelines.db.migrations import migrate
+from pipelines.loading import batches
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

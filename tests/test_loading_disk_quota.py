@@ -16,11 +16,11 @@ from test_loading_faults import connected, outcome
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports, wait_until
-from pipelines.batches import LandedRow
-from pipelines.lines import read_line
-from pipelines.loading import refused
-from pipelines.migrations import migrate
-from pipelines.queries import Connection
+from pipelines.db.connection import Connection
+from pipelines.db.migrations import migrate
+from pipelines.loading import rejections
+from pipelines.loading.batches import LandedRow
+from pipelines.parsing.rows import read_line
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -88,5 +88,5 @@ def test_a_temporary_file_under_a_quota_is_known_by_the_source_that_says_so(
     monkeypatch.setenv("DATABASE_URL", server.url("postgres"))
     with served(server, s3_client, 32 << 20) as limited:
         with pytest.raises(psycopg.errors.InternalError_) as raised:
-            refused(limited.connection, [LandedRow("key", 1, read_line(line(event())), b"")], ask)
+            rejections._rejected(limited.connection, [LandedRow("key", 1, read_line(line(event())), b"")], ask)  # noqa: SLF001  a question of its own
         assert raised.value.diag.source_file == "buffile.c"

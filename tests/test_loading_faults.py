@@ -18,7 +18,7 @@ from test_loading_crash import land, loader
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports, wait_until
-from pipelines.migrations import migrate
+from pipelines.db.migrations import migrate
 from pipelines.settings import LakeSettings
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from lake import Lake
 from standstill import events_held, in_sessions, ledger_held, loads, wait_for_waits
 from test_quarantine import unable_to_read
 
-from pipelines import batches
-from pipelines.lines import read_line
-from pipelines.loading import load, rebuild
-from pipelines.people import Person
-from pipelines.quarantine import entries, retry
+from pipelines.loading import batches
+from pipelines.loading.load import load, rebuild
+from pipelines.loading.quarantine import entries, retry
+from pipelines.parsing.jids import Person
+from pipelines.parsing.rows import read_line
 
 HOUR, NEXT_HOUR = RECEIVED, RECEIVED + timedelta(hours=1)
 LID, PHONE, BOTH, OTHER = participant(1, phone=False), participant(1, lid=False), participant(1), participant(2)

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lake import Lake
 
-from pipelines.batches import Batch
-from pipelines.landing_zone import FetchedFile, LandingFile
-from pipelines.loading import load_batch
-from pipelines.queries import query
+from pipelines.db.queries import query
+from pipelines.landing.zone import FetchedFile, LandingFile
+from pipelines.loading.batches import Batch
+from pipelines.loading.load import load_batch
 
 Content = dict[str, list[tuple[Any, ...]]]
 DELIVERIES = "select event_id, deliveries from whatsapp_events order by event_id"

@@ -16,11 +16,12 @@ from standstill import (
 )
 from test_quarantine import unable_to_read
 
-from pipelines import batches, loading
-from pipelines.batches import Batch
-from pipelines.lines import read_line
-from pipelines.quarantine import discard, entries, retry
-from pipelines.queries import Connection
+from pipelines.db.connection import Connection
+from pipelines.loading import batches, store
+from pipelines.loading import load as loading
+from pipelines.loading.batches import Batch
+from pipelines.loading.quarantine import discard, entries, retry
+from pipelines.parsing.rows import read_line
 
 HOUR, NEXT_HOUR = RECEIVED, RECEIVED + timedelta(hours=1)
 COUNTS = "select count(*), sum(deliveries)::int from whatsapp_events"
@@ -88,14 +89,14 @@ def test_a_load_may_lose_one_race_after_the_other(lake: Lake, monkeypatch: pytes
     hours = [RECEIVED + timedelta(hours=number) for number in range(12)]
     for number, hour in enumerate(hours):
         lake.land(line(event(), number), at=hour)
-    store_observations, quicker = loading.store_observations, iter(hours)
+    store_observations, quicker = store.store_observations, iter(hours)
 
     def store_and_be_overtaken(conn: Connection, batch: Batch) -> None:
         store_observations(conn, batch)
         if conn is lake.connection:
             wait_for_an_end_or_waits(lake, run(loads(lake, next(quicker))))
 
-    monkeypatch.setattr(loading, "store_observations", store_and_be_overtaken)
+    monkeypatch.setattr(store, "store_observations", store_and_be_overtaken)
     with in_sessions(lake) as run:
         loading.load(lake.connection, lake.zone, hours, "slow")
     assert (lake.rows(COUNTS), lake.rows(LEDGER)) == ([(12, 12)], [(12, 12, 12, 0)])

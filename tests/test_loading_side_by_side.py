@@ -9,9 +9,9 @@ from factories import RECEIVED, line
 from lake import Lake
 from standstill import in_sessions, loads
 
-from pipelines import batches
-from pipelines.loading import rebuild
-from pipelines.queries import query
+from pipelines.db.queries import query
+from pipelines.loading import batches
+from pipelines.loading.load import rebuild
 
 HOURS = [RECEIVED + timedelta(hours=number) for number in range(3)]
 LEDGER = "select key, lines, quarantined from landing_files order by key"

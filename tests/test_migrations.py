@@ -16,8 +16,8 @@ import pytest
 
 from devstack.postgres import Postgres
 from devstack.waiting import wait_until
-from pipelines.migrations import MigrationError, migrate
-from pipelines.queries import query, steps
+from pipelines.db.migrations import MigrationError, migrate
+from pipelines.db.queries import query, steps
 
 TABLES = "select table_name::text from information_schema.tables where table_schema = 'public' order by 1"
 FILLED = "select relname::text from pg_class where 'fillfactor=70' = any(reloptions) order by 1"
@@ -27,7 +27,7 @@ WAITING = """
 # What dbmate applied before this package did it itself, in its order, and the table that it kept.
 BY_DBMATE = ["20261123000000_lake", "20261124000000_quarantine_resolved_at", "20261124120000_room_for_updates"]
 TABLE_OF_DBMATE = "create table schema_migrations (version varchar primary key)"
-MIGRATE = "import os; from pipelines.migrations import migrate; migrate(os.environ['DATABASE_URL'])"
+MIGRATE = "import os; from pipelines.db.migrations import migrate; migrate(os.environ['DATABASE_URL'])"
 
 
 @pytest.fixture

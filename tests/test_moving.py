@@ -10,10 +10,10 @@ from pydantic import SecretStr
 from roles import make_roles, program, url
 
 from devstack.postgres import Postgres
-from pipelines.loading import rebuild
-from pipelines.pending import pending
-from pipelines.queries import query
-from pipelines.verification import verify
+from pipelines.audit.verify import verify
+from pipelines.db.queries import query
+from pipelines.loading.load import rebuild
+from pipelines.loading.pending import pending
 
 
 def copy_bucket(client: S3Client, source: str, target: str) -> None:

@@ -19,10 +19,12 @@ import pytest
 from factories import RECEIVED, event, event_id, group, line, message, participant
 from lake import Lake
 
-from pipelines import environment, notebook
-from pipelines.payload_fields import write_catalogue
-from pipelines.schemas import SCHEMAS
-from pipelines.snapshots import snapshot_key, today, write_snapshots
+from pipelines import env_file, notebook
+from pipelines.landing.hours import today
+from pipelines.snapshots.bucket import snapshot_key
+from pipelines.snapshots.payload_fields import write_catalogue
+from pipelines.snapshots.schemas import SCHEMAS
+from pipelines.snapshots.write import write_snapshots
 
 ROOT = Path(__file__).parent.parent
 DAY = RECEIVED.date()
@@ -186,7 +188,7 @@ def test_without_settings_those_of_the_nearest_stack_are_taken(
 
 def test_without_settings_and_without_a_stack_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(environment.NoStackError, match="has `wpp-lake up` run"):
+    with pytest.raises(env_file.NoStackError, match="has `wpp-lake up` run"):
         notebook.read("whatsapp_groups")
 
 

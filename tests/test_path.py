@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 from lake import SAMPLE, Lake
 from receiver_process import start_receiver
 
-from pipelines.replay import replay
-from pipelines.snapshots import today, write_snapshots
+from pipelines.cli.replay import replay
+from pipelines.landing.hours import today
+from pipelines.snapshots.write import write_snapshots
 
 if TYPE_CHECKING:
     from conftest import S3

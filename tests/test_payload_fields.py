@@ -19,12 +19,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lake import Lake
 
-from pipelines import fields, payload_fields, runs
-from pipelines.distinct import REGISTERS, estimate, observe
-from pipelines.fields import Fields, shape
-from pipelines.payload_fields import FIGURES, catalogue, figures, joined, new_paths, published, write_catalogue
-from pipelines.schemas import PAYLOAD_FIELDS
-from pipelines.snapshots import snapshot_key, stale_dates, today, write_snapshots
+from pipelines.landing.hours import today
+from pipelines.orchestration import runs
+from pipelines.snapshots import payload_fields
+from pipelines.snapshots import payload_profile as fields
+from pipelines.snapshots.bucket import snapshot_key
+from pipelines.snapshots.hyperloglog import REGISTERS, estimate, observe
+from pipelines.snapshots.payload_fields import (
+    FIGURES,
+    catalogue,
+    figures,
+    joined,
+    new_paths,
+    published,
+    write_catalogue,
+)
+from pipelines.snapshots.payload_profile import Fields, shape
+from pipelines.snapshots.schemas import PAYLOAD_FIELDS
+from pipelines.snapshots.stale import stale_dates
+from pipelines.snapshots.write import write_snapshots
 
 DAY = RECEIVED.date()
 Event = tuple[str, Any, int]

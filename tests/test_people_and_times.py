@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipelines.people import Person, bare_phone, group_jid, person
-from pipelines.times import point_in_time
+from pipelines.parsing.jids import Person, bare_phone, group_jid, person
+from pipelines.parsing.timestamps import point_in_time
 
 MOMENT = datetime(2025, 10, 10, 13, 6, 37, tzinfo=UTC)
 

@@ -11,10 +11,12 @@ from factories import RECEIVED, event, line, message, participant
 from lake import Lake
 from test_cli import wpp_lake
 
-from pipelines import batches, status
-from pipelines.lines import Row, UnloadableError, read_line
-from pipelines.loading import LoadCounts, rebuild
-from pipelines.quarantine import NoSuchEntryError, discard, entries, entry, retry
+from pipelines.cli import status
+from pipelines.loading import batches
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.load import rebuild
+from pipelines.loading.quarantine import NoSuchEntryError, discard, entries, entry, retry
+from pipelines.parsing.rows import Row, UnloadableError, read_line
 
 BAD = b"not json\n"
 LEDGER = "select lines, loaded, duplicates, quarantined from landing_files order by key"

@@ -14,8 +14,9 @@ from lake import Lake
 from test_loading_crash import land
 from test_refused_lines import refusing
 
-from pipelines.loading import LoadCounts, load, rebuild
-from pipelines.quarantine import discard, entries
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.load import load, rebuild
+from pipelines.loading.quarantine import discard, entries
 
 ROOT = Path(__file__).parent.parent
 BAD = b"not json\n"
@@ -84,8 +85,9 @@ def test_a_load_beside_a_rebuild_loses_and_repeats_nothing(lake: Lake, sample: l
 
 REBUILD = """
 import logging, sys, psycopg
-from pipelines import batches, landing_zone
-from pipelines.loading import rebuild
+from pipelines.loading import batches
+from pipelines.landing import zone as landing_zone
+from pipelines.loading.load import rebuild
 from pipelines.settings import LakeSettings
 batches.BATCH_FILES = 1
 logging.basicConfig(level=logging.INFO, stream=sys.stdout)

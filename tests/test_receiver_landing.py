@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from pipelines.landed import LandingLineError, decode_line, storable
+from pipelines.landing.format import LandingLineError, decode_line, storable
 from receiver.landing import encode_line, hour_prefix, new_key
 
 ID = "0b54fc54-2d1b-5f6b-8c1f-6f2d4f3e9a10"

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from receiver.telemetry import REPEAT_SECONDS, FewRepeats
+from receiver.telemetry import REPEAT_SECONDS, RateLimitFilter
 from receiver.writer import REASON_LENGTH, first_line
 
 
@@ -25,7 +25,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def test_what_repeats_is_said_once_and_counted(now: list[float]) -> None:
     """The next line after the pause tells how many were left out."""
-    few, later = FewRepeats(), record("a")
+    few, later = RateLimitFilter(), record("a")
     assert [few.filter(record("a")) for _ in range(5)] == [True, False, False, False, False]
     now[0] += REPEAT_SECONDS
     assert few.filter(later)
@@ -34,7 +34,7 @@ def test_what_repeats_is_said_once_and_counted(now: list[float]) -> None:
 
 def test_reasons_that_never_repeat_are_forgotten(now: list[float]) -> None:
     """A thousand different reasons, one a second, leave no trace but of the last seconds."""
-    few = FewRepeats()
+    few = RateLimitFilter()
     for number in range(1000):
         assert few.filter(record(str(number)))
         now[0] += 1

@@ -9,19 +9,19 @@ from obstore.store import S3Store
 from prometheus_client.parser import text_string_to_metric_families
 from receiver_process import CURRENT, SECRET
 
-from receiver.app import Answer, Edge
+from receiver.app import Answer, WebhookServer
 from receiver.settings import ReceiverSettings
 
 
 @pytest.fixture
-async def edge(monkeypatch: pytest.MonkeyPatch) -> Edge:
+async def edge(monkeypatch: pytest.MonkeyPatch) -> WebhookServer:
     """Make an edge that stumbles over every delivery."""
     monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", SECRET)
     monkeypatch.setattr("receiver.app.check_media", None)
-    return Edge(ReceiverSettings(), S3Store("none"))
+    return WebhookServer(ReceiverSettings(), S3Store("none"))
 
 
-async def test_unexpected_error(edge: Edge) -> None:
+async def test_unexpected_error(edge: WebhookServer) -> None:
     """It is answered with 500, so that the sender delivers again, and is counted."""
     delivery = make_mocked_request("POST", CURRENT, headers={"Content-Type": "application/json"})
     answer = await edge.respond(delivery)
@@ -29,7 +29,7 @@ async def test_unexpected_error(edge: Edge) -> None:
     assert (cast("Answer", answer).outcome, answer.status, samples[answer.status]) == ("unavailable", 500, 1.0)
 
 
-async def counted(edge: Edge) -> dict[int, float]:
+async def counted(edge: WebhookServer) -> dict[int, float]:
     """Return how many answers of each status the edge has counted."""
     exposition = await edge.respond(make_mocked_request("GET", "/metrics"))
     text = cast("Any", cast("web.Response", exposition).body).decode()

@@ -8,11 +8,11 @@ import pytest
 from factories import event, line
 from lake import Lake
 
-from pipelines import loading
-from pipelines.batches import LandedRow
-from pipelines.loading import LoadCounts
-from pipelines.quarantine import entries, retry
-from pipelines.queries import Connection
+from pipelines.db.connection import Connection
+from pipelines.loading import rejections
+from pipelines.loading.batches import LandedRow
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.quarantine import entries, retry
 
 # An array with one element more than Postgres makes room for.
 TOO_MANY = b'{"type":"x","payload":[' + b"0," * 2**24 + b"0]}"
@@ -86,13 +86,13 @@ def test_what_postgres_refuses_is_tried_again_beside_others(lake: Lake) -> None:
 
 def test_thousands_of_refused_lines_are_found_at_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
-    ask = loading._ask  # noqa: SLF001  to count the questions
+    ask = rejections._ask_jsonb  # noqa: SLF001  to count the questions
 
     def counted(conn: Connection, lines: Sequence[LandedRow]) -> dict[LandedRow, str]:
         asked.append(len(lines))
         return ask(conn, lines)
 
-    monkeypatch.setattr(loading, "_ask", counted)
+    monkeypatch.setattr(rejections, "_ask_jsonb", counted)
     refused = b'{"type":"x","payload":1e400000}'
     lake.land(*[line(refused if number % 2 else event(), number) for number in range(4000)])
     assert lake.load() == LoadCounts(files=1, lines=4000, loaded=2000, quarantined=2000)

@@ -6,8 +6,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from lake import Lake
 
-from pipelines.lines import UnloadableError, read_line
-from pipelines.loading import REFUSALS, LoadCounts
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.rejections import REFUSALS
+from pipelines.parsing.rows import UnloadableError, read_line
 
 # Lengths and exponents around what jsonb takes: 131,072 digits before the point, 16,383 after it.
 LENGTHS = st.one_of(

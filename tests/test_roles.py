@@ -11,13 +11,14 @@ from pydantic import SecretStr
 from roles import url
 
 from devstack.postgres import Postgres
-from pipelines.landing_zone import LandingZone
-from pipelines.loading import rebuild
-from pipelines.migrations import MigrationError, migrate
-from pipelines.quarantine import discard, entries
-from pipelines.queries import query
+from pipelines.db.migrations import MigrationError, migrate
+from pipelines.db.queries import query
+from pipelines.landing.zone import LandingZone
+from pipelines.loading.load import rebuild
+from pipelines.loading.quarantine import discard, entries
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import SnapshotStore, write_snapshots
+from pipelines.snapshots.bucket import SnapshotStore
+from pipelines.snapshots.write import write_snapshots
 from receiver.landing import new_key
 
 COUNTS = """select (select count(*) from whatsapp_events), (select count(*) from quarantined_events),

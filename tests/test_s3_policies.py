@@ -20,10 +20,12 @@ from receiver_process import ROOT, event, new_id, start_receiver
 from devstack.seaweed import check_bucket
 from devstack.waiting import free_ports, wait_until
 from pipelines import notebook
-from pipelines.landing_zone import LandingZone
-from pipelines.loading import load
+from pipelines.landing.hours import today
+from pipelines.landing.zone import LandingZone
+from pipelines.loading.load import load
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import SnapshotStore, today, write_snapshots
+from pipelines.snapshots.bucket import SnapshotStore
+from pipelines.snapshots.write import write_snapshots
 
 WHO = ("receiver", "pipelines", "reader")
 LANDING, SNAPSHOTS = "wpp-landing", "wpp-snapshots"

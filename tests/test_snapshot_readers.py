@@ -22,9 +22,11 @@ import pytest
 from factories import RECEIVED, event, group, line, message
 from lake import Lake
 
-from pipelines import snapshots
-from pipelines.schemas import SCHEMAS
-from pipelines.snapshots import snapshot_key, today, write_snapshots
+from pipelines.landing.hours import today
+from pipelines.snapshots import write as snapshots
+from pipelines.snapshots.bucket import snapshot_key
+from pipelines.snapshots.schemas import SCHEMAS
+from pipelines.snapshots.write import write_snapshots
 
 DAY = RECEIVED.date()
 DOCUMENT = Path(__file__).parent.parent / "docs" / "notebooks.md"

@@ -18,11 +18,14 @@ from lake import Lake
 
 from devstack.errors import NotReadyError
 from devstack.waiting import wait_until
-from pipelines import snapshots
-from pipelines.payload_fields import write_catalogue
-from pipelines.schemas import SCHEMAS
-from pipelines.snapshot_files import Snapshot, writing
-from pipelines.snapshots import forget_missing, snapshot_key, stale_dates, today, write_snapshots
+from pipelines.landing.hours import today
+from pipelines.snapshots import write as snapshots
+from pipelines.snapshots.bucket import snapshot_key
+from pipelines.snapshots.files import Snapshot, writing
+from pipelines.snapshots.payload_fields import write_catalogue
+from pipelines.snapshots.schemas import SCHEMAS
+from pipelines.snapshots.stale import forget_missing, stale_dates
+from pipelines.snapshots.write import write_snapshots
 
 DAY = RECEIVED.date()
 
@@ -284,7 +287,7 @@ def test_a_reader_sees_whole_files_of_one_state_while_they_are_replaced(lake: La
 WRITER = """
 import sys
 from datetime import date
-from pipelines import snapshots
+from pipelines.snapshots import write as snapshots
 from pipelines.settings import LakeSettings
 
 def step(name):
@@ -321,7 +324,8 @@ import sys
 from datetime import date
 from pathlib import Path
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import SnapshotStore, write_snapshots
+from pipelines.snapshots.bucket import SnapshotStore
+from pipelines.snapshots.write import write_snapshots
 
 settings = LakeSettings.from_environment()
 list(write_snapshots(settings, SnapshotStore(settings), date.fromisoformat(sys.argv[1])))

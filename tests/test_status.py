@@ -14,11 +14,11 @@ from lake import Lake
 from pydantic import SecretStr
 from test_cli import wpp_lake
 
-from pipelines.code_server import SOCKET
-from pipelines.extraction import RULES_VERSION
-from pipelines.loading import rebuild
+from pipelines.cli.status import collect
+from pipelines.loading.load import rebuild
+from pipelines.orchestration.code_server import SOCKET
+from pipelines.parsing.rules import RULES_VERSION
 from pipelines.settings import LakeSettings
-from pipelines.status import collect
 
 
 @pytest.fixture

@@ -23,12 +23,13 @@ from receiver_process import S3Server, new_id, start_receiver
 from receiver_process import event as body
 from test_loading_faults import connected
 
-from pipelines import notebook, s3
-from pipelines.landing_zone import LandingZone
-from pipelines.payload_fields import write_catalogue
+from pipelines import notebook, object_store
+from pipelines.cli.status import collect
+from pipelines.landing.hours import today
+from pipelines.landing.zone import LandingZone
 from pipelines.settings import LakeSettings
-from pipelines.snapshots import today, write_snapshots
-from pipelines.status import collect
+from pipelines.snapshots.payload_fields import write_catalogue
+from pipelines.snapshots.write import write_snapshots
 
 if TYPE_CHECKING:
     from conftest import S3
@@ -40,7 +41,11 @@ BLANK = pytest.mark.parametrize("token", ["", " \t"], ids=["empty", "blank"])
 @pytest.fixture(scope="module")
 def temporary_keys(s3: "S3") -> dict[str, str]:
     """Get keys from the store's own token service: a session of the caller's, for which no role is named."""
-    keys = {"aws_access_key_id": s3.access_key, "aws_secret_access_key": s3.secret_key, "region_name": s3.region}
+    keys = {
+        "aws_access_key_id": s3.access_key,
+        "aws_secret_access_key": s3.secret_key,
+        "region_name": s3.region,
+    }
     no_role = Config(parameter_validation=False)
     given: dict[str, Any] = boto3.client("sts", endpoint_url=s3.endpoint, config=no_role, **keys).assume_role(  # type: ignore[call-overload]  # stubs: only those of S3 are installed
         RoleSessionName="tests", DurationSeconds=3600
@@ -72,7 +77,7 @@ def test_temporary_keys_are_refused_without_their_token(
     with pytest.raises(BaseError, match="InvalidAccessKeyId"):
         list(LandingZone(settings).files())
     with pytest.raises(ClientError, match="InvalidAccessKeyId"):
-        s3.client(settings).list_objects_v2(Bucket=settings.snapshot_bucket)
+        object_store.client(settings).list_objects_v2(Bucket=settings.snapshot_bucket)
 
 
 @pytest.mark.usefixtures("lake_environment")

@@ -11,10 +11,10 @@ from factories import RECEIVED, event, line
 from fault_proxy import answers, fault_proxy, passes
 from lake import Lake
 
-from pipelines.batches import Batch
-from pipelines.landing_zone import LandingZone
-from pipelines.loading import LoadCounts
-from pipelines.quarantine import entries, retry
+from pipelines.landing.zone import LandingZone
+from pipelines.loading.batches import Batch
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.quarantine import entries, retry
 from pipelines.settings import LakeSettings
 from receiver.landing import hour_prefix
 

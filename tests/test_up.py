@@ -26,7 +26,7 @@ from factories import PATHS, SECRET, event, event_id, headers
 
 from devstack.seaweed import Seaweed, check_bucket
 from devstack.waiting import free_ports, wait_until
-from pipelines.code_server import SOCKET
+from pipelines.orchestration.code_server import SOCKET
 
 WPP_LAKE = str(Path(sys.executable).with_name("wpp-lake"))
 ENV_KEYS = {

@@ -10,7 +10,7 @@ from lake import Lake
 from receiver_process import start_receiver
 from test_cli import wpp_lake
 
-from pipelines.verification import NoSecretError, verify
+from pipelines.audit.verify import NoSecretError, verify
 
 if TYPE_CHECKING:
     from conftest import S3

@@ -1,4 +1,4 @@
--- The events received in one hour of a UTC date, with the addresses beside the ids; columns as pipelines/schemas.py has
+-- The events received in one hour of a UTC date, with the addresses beside the ids; columns as pipelines/snapshots/schemas.py has
 -- them. By group, so that a row group has the events of few groups, received within few hours. The order is found first,
 -- of narrow rows, which takes little memory whatever the payloads; the rows themselves come in this order then.
 with places as materialized (

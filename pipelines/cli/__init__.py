@@ -1,0 +1,1 @@
+"""The `wpp-lake` command: its verbs, and what only they need."""

@@ -1,0 +1,5 @@
+"""Runs the command as `python -m pipelines.cli`."""
+
+from pipelines.cli.main import main
+
+main()

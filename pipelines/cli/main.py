@@ -1,0 +1,177 @@
+"""The `wpp-lake` command. Each verb takes its target from the environment, else from the data directory.
+
+Belongs here: arguments, exit codes, what is printed. Not: what a verb does. Heavy imports wait until a verb needs them.
+`up` and `demo` come from the embedded stack, found by entry point, where it is installed.
+"""
+
+import json
+import logging
+import os
+import shlex
+import sys
+from datetime import timedelta
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelines import env_file
+from pipelines.cli import quarantine
+from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, Hour, connect_lake, fail, read_settings
+from pipelines.errors import WppLakeError, first_line
+
+if TYPE_CHECKING:
+    from pipelines.cli.status import Status
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(quarantine.app, name="quarantine")
+
+
+def main() -> None:
+    """Run the command; say in one line on stderr what went wrong, and exit 1. WPP_LAKE_TRACEBACK=1 shows all of it."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("pipelines").setLevel(logging.INFO)
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it warns of what is raised all the same
+    for command in entry_points(group="wpp_lake.commands"):
+        try:
+            app.command(command.name)(command.load())
+        except ModuleNotFoundError:
+            app.command(command.name, help="Not installed: pip install 'wpp-lake[devstack]'.")(_not_installed)
+    try:
+        app()
+    except BaseException as error:
+        if isinstance(error, SystemExit) or os.environ.get("WPP_LAKE_TRACEBACK") == "1":
+            raise
+        if not isinstance(error, Exception):  # Dagster's own, in the place of a signal
+            fail("interrupted")
+        ours = isinstance(error, WppLakeError)
+        fail(str(error) if ours else f"{type(error).__name__}: {first_line(error)}")
+
+
+def _not_installed() -> None:
+    fail("the embedded stack isn't installed: pip install 'wpp-lake[devstack]'")
+
+
+@app.command()
+def env(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Print the stack's settings for a shell, to which no proxy and no other store may lead: eval "$(wpp-lake env)"."""
+    found = env_file.read(data_dir)
+    for name in sorted(name for name in os.environ.keys() - found.keys() if name.startswith("AWS_")):
+        print(f"unset {shlex.quote(name)}")
+    for key, value in found.items():
+        print(f"export {key}={shlex.quote(value)}")
+    for name in ("NO_PROXY", "no_proxy"):
+        print(f'export {name}="127.0.0.1${{{name}:+,${name}}}"')
+
+
+@app.command()
+def migrate(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Bring the database to the current schema."""
+    from pipelines.db.migrations import migrate as apply_migrations
+
+    apply_migrations(read_settings(data_dir).conninfo)
+    print("the schema is current")
+
+
+@app.command()
+def send(file: Path, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Replay the signed requests of FILE at the receiver; exit 1 unless every one was acknowledged."""
+    from pipelines.cli.replay import replay_with_progress
+
+    answers = replay_with_progress(file, read_settings(data_dir).wpp_lake_receiver_url)
+    print(f"sent {answers.total()}: " + ", ".join(f"{count} {answer}" for answer, count in answers.items()))
+    if set(answers) - {"accepted", "duplicate"}:
+        raise typer.Exit(1)
+
+
+@app.command()
+def load(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Load landing files into the tables: one hour's, or everything that the ledger lacks."""
+    read_settings(data_dir)
+    from pipelines.landing.hours import parse_hour
+    from pipelines.orchestration.runs import run_load
+
+    print(run_load(None if hour is None else parse_hour(hour)))
+
+
+@app.command()
+def snapshot(
+    date: Annotated[str | None, typer.Option(help="One UTC date, as 2026-05-21.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Write Parquet snapshots: one date's, or those that are missing or changed since."""
+    read_settings(data_dir)
+    from pipelines.landing.hours import parse_day
+    from pipelines.orchestration.runs import run_snapshots
+
+    for uri, rows in run_snapshots(None if date is None else parse_day(date)):
+        print(f"{uri}: {rows} rows", flush=True)
+
+
+@app.command()
+def verify(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Verify landed lines again, signatures and all; list those that fail, and exit 1 if there are any."""
+    settings = read_settings(data_dir)
+    from pipelines.audit.verify import verify as verify_lines
+    from pipelines.landing.hours import parse_hour
+    from pipelines.landing.zone import LandingZone
+
+    chosen = None if hour is None else parse_hour(hour)
+    lines, failures = verify_lines(LandingZone(settings), settings.webhook_secrets, chosen)
+    for failure in failures:
+        print(failure)
+    print(f"{lines} lines verified, {len(failures)} failures")
+    raise typer.Exit(bool(failures))
+
+
+@app.command()
+def rebuild(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Load the whole landing zone into emptied tables; until it is done, everybody reads them as they were."""
+    with connect_lake(data_dir) as conn:
+        from pipelines.landing.zone import LandingZone
+        from pipelines.loading.load import rebuild as rebuild_tables
+
+        print(rebuild_tables(conn, LandingZone(read_settings(data_dir)), "rebuild"))
+
+
+@app.command()
+def prune(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Delete the runs from Dagster's history that ended more than RUN_HISTORY_DAYS ago, with their events and logs."""
+    days = read_settings(data_dir).run_history_days
+    import dagster as dg
+
+    from pipelines.orchestration.history import prune as prune_history
+
+    with dg.DagsterInstance.get() as instance:
+        print(prune_history(instance, timedelta(days=days)))
+
+
+@app.command()
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Show processes, counts and snapshots; exit 1 only when nothing could be reported."""
+    from pipelines.cli.status import collect, is_of_older_rules
+
+    found = collect(read_settings(data_dir))
+    changed = [f"landing file {key} was changed after it was loaded" for key in found["changed_files"]]
+    old = ["the tables are of older rules: `wpp-lake rebuild` makes them anew"] if is_of_older_rules(found) else []
+    for message in found["errors"] + changed + old:
+        print(f"wpp-lake: {message}", file=sys.stderr)
+    if as_json:
+        print(json.dumps(found))
+    else:
+        _show(found)
+    raise typer.Exit(not (found["processes"] or found["counts"] or found["snapshots"]))
+
+
+def _show(found: "Status") -> None:
+    for process in found["processes"]:
+        print(f"{process['name']:<20} pid {process['pid']:<8} {'healthy' if process['healthy'] else 'NOT HEALTHY'}")
+    for name, number in found["counts"].items():
+        print(f"{name:<28} {number}")
+    for table, newest in found["snapshots"].items():
+        print(f"{table:<28} newest snapshot {newest or 'none yet'}")

@@ -1,0 +1,49 @@
+"""The options that several verbs share, the settings they lead to, and how a verb fails.
+
+Belongs here: what a verb needs before it begins its work. Not: a verb.
+"""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from pipelines import env_file
+from pipelines.settings import LakeSettings
+
+if TYPE_CHECKING:
+    from pipelines.db.connection import Connection
+
+
+def folder(text: str) -> Path:
+    """Read a folder from the command line; an empty text, a shell's unset variable, would be the one it runs in."""
+    if not text:
+        raise typer.BadParameter("is empty")
+    return Path(text)
+
+
+DataDir = Annotated[
+    Path,
+    typer.Option(parser=folder, help="Where `up` keeps everything; used where the environment names no lake."),
+]
+Hour = Annotated[str | None, typer.Option(help="One UTC hour, as 2026-05-21-06:00.")]
+DEFAULT_DATA_DIR = Path(".wpp-lake")
+
+
+def connect_lake(data_dir: Path) -> "Connection":
+    """Connect to the lake's database, in autocommit mode."""
+    from pipelines.db.connection import connect
+
+    return connect(read_settings(data_dir))
+
+
+def read_settings(data_dir: Path) -> LakeSettings:
+    """Read the settings from the environment, else from the data directory."""
+    env_file.ensure(data_dir)
+    return LakeSettings.from_environment()
+
+
+def fail(message: str) -> NoReturn:
+    """End with one line on stderr and exit code 1."""
+    sys.exit(f"wpp-lake: {' '.join(message.split())}")

@@ -1,0 +1,94 @@
+"""Replays signed requests from a file at a receiver, as they are, several at a time.
+
+Belongs here: sending and counting answers. Not: signing; a request is sent with the signature that it has.
+"""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import aiohttp
+import msgspec
+from msgspec import Meta
+from rich.console import Console
+from rich.progress import Progress
+
+from pipelines.errors import WppLakeError
+
+CONCURRENCY = 8
+TIMEOUT = aiohttp.ClientTimeout(total=15)  # what the collector allows
+
+
+class RequestFileError(WppLakeError, ValueError):
+    """A line of the file isn't a request."""
+
+
+class ReceiverError(WppLakeError):
+    """The receiver can't be reached, or gave no whole answer."""
+
+
+class Request(msgspec.Struct):
+    """One request of a file; the body's bytes are those of the text in UTF-8, lone surrogates and all."""
+
+    method: Annotated[str, Meta(pattern=r"^[A-Za-z]+\Z")]
+    path: Annotated[str, Meta(pattern="^/(?!/)")]  # of the receiver, and nowhere else
+    headers: dict[str, str]
+    body: str
+
+
+def requests(path: Path) -> Iterator[Request]:
+    """Yield the requests of a JSON-lines file.
+
+    Lines end at newlines only: bodies may hold U+0085 and U+2028. Raises RequestFileError, OSError.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                yield msgspec.convert(json.loads(line), Request)  # msgspec itself reads no lone surrogates
+            except ValueError as error:  # it says what was expected and where
+                raise RequestFileError(f"{path}:{number}: not a request: {error}") from None
+
+
+def replay(path: Path, receiver_url: str, on_answer: Callable[[], object] = lambda: None) -> Counter[str]:
+    """Send a file's requests; return how often each answer came: `accepted`, `duplicate`, else the HTTP status.
+
+    `on_answer` is called at each answer. Raises ReceiverError when a connection fails.
+    """
+    try:
+        return asyncio.run(_replay(path, receiver_url, on_answer))
+    except TimeoutError:
+        raise ReceiverError(f"no answer within {TIMEOUT.total} s") from None
+    except aiohttp.ClientError as error:
+        raise ReceiverError(f"{type(error).__name__}: {error}") from None
+
+
+def replay_with_progress(path: Path, receiver_url: str) -> Counter[str]:
+    """Replay as above, with a progress bar on stderr."""
+    with Progress(console=Console(stderr=True)) as progress:
+        sending = progress.add_task(f"sending {path.name}", total=sum(1 for _ in requests(path)))
+        return replay(path, receiver_url, lambda: progress.advance(sending))
+
+
+async def _replay(path: Path, receiver_url: str, on_answer: Callable[[], object]) -> Counter[str]:
+    answers: Counter[str] = Counter()
+    waiting = requests(path)
+
+    async def send_what_waits(session: aiohttp.ClientSession) -> None:
+        for request in waiting:
+            answers[await _send(session, request)] += 1
+            on_answer()
+
+    async with aiohttp.ClientSession(receiver_url, timeout=TIMEOUT) as session:
+        await asyncio.gather(*(send_what_waits(session) for _ in range(CONCURRENCY)))
+    return answers
+
+
+async def _send(session: aiohttp.ClientSession, request: Request) -> str:
+    body = request.body.encode("utf-8", "surrogatepass")
+    async with session.request(request.method, request.path, data=body, headers=request.headers) as response:
+        if response.status != 202:  # noqa: PLR2004  accepted or duplicate
+            return str(response.status)
+        return str((await response.json())["status"])

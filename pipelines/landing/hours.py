@@ -1,0 +1,52 @@
+"""The hours and dates by which the lake is divided: those of receipt, in UTC.
+
+Belongs here: the keys of hours and dates, as Dagster's partitions and the command write them. Not: Dagster's partition
+definitions (orchestration).
+"""
+
+from datetime import UTC, date, datetime
+
+from pipelines.errors import WppLakeError
+
+FIRST_DATE = date(2026, 1, 1)  # nothing was collected before it
+
+
+class PartitionKeyError(WppLakeError, ValueError):
+    """The key names no hour or date between FIRST_DATE and now."""
+
+
+def today() -> date:
+    """Return the running UTC date."""
+    return datetime.now(UTC).date()
+
+
+def hour_key(hour: datetime) -> str:
+    """Return the key of a UTC hour: 2026-05-21-06:00."""
+    return f"{hour.date()}-{hour:%H}:00"
+
+
+def is_partition(hour: datetime) -> bool:
+    """Tell whether a UTC hour lies between FIRST_DATE and now, the running hour included."""
+    return hour.date() >= FIRST_DATE and hour <= datetime.now(UTC)
+
+
+def parse_hour(key: str) -> datetime:
+    """Return the UTC hour of a key: 2026-05-21-06:00. Raises PartitionKeyError."""
+    try:
+        hour = datetime.strptime(key, "%Y-%m-%d-%H:%M").replace(tzinfo=UTC)
+    except ValueError:
+        hour = None
+    if hour is None or hour_key(hour) != key or not is_partition(hour):
+        raise PartitionKeyError(f"{key} is not an hour from {FIRST_DATE}-00:00 to now")
+    return hour
+
+
+def parse_day(key: str) -> date:
+    """Return the UTC date of a key: 2026-05-21. Raises PartitionKeyError."""
+    try:
+        day = date.fromisoformat(key)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != key or not FIRST_DATE <= day <= today():
+        raise PartitionKeyError(f"{key} is not a date from {FIRST_DATE} to today")
+    return day

@@ -1,0 +1,1 @@
+"""Landing files into the tables: batches, transactions, the ledger and the quarantine."""

@@ -1,0 +1,81 @@
+"""The ledger: which landing files were loaded, with how many lines of each kind.
+
+Belongs here: the entry of a file, comparing listed files with the entries. Not: finding files (pending), what a line is
+(parsing).
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Self
+
+from pipelines.db.connection import Connection
+from pipelines.db.queries import query
+from pipelines.landing.zone import LandingFile
+from pipelines.loading.batches import Batch, LandedRow
+from pipelines.parsing.rules import RULES_VERSION
+
+
+@dataclass(frozen=True)
+class LoadCounts:
+    """What a load did: files and lines read; lines that became events, repeated one, or were put aside."""
+
+    files: int = 0
+    lines: int = 0
+    loaded: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+
+    def __add__(self, other: Self) -> "LoadCounts":
+        return LoadCounts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+
+    def __str__(self) -> str:
+        return (
+            f"{self.files} files, {self.lines} lines: {self.loaded} loaded, "
+            f"{self.duplicates} duplicates, {self.quarantined} quarantined"
+        )
+
+
+class Entry(NamedTuple):
+    """One file's entry. Its lines either became events (`loaded`), repeated one, or were put aside."""
+
+    key: str
+    etag: str | None
+    size: int
+    lines: int
+    loaded: int
+    duplicates: int
+    quarantined: int
+
+
+def compare(conn: Connection, files: Sequence[LandingFile]) -> tuple[set[str], set[str]]:
+    """Return the keys of listed files that the ledger doesn't know, and of those it knows with another size or etag."""
+    listed = {
+        "keys": [file.key for file in files],
+        "sizes": [file.size for file in files],
+        "etags": [file.etag for file in files],
+    }
+    found = conn.execute(query("load/new_files"), listed).fetchall()
+    return {key for key, changed in found if not changed}, {key for key, changed in found if changed}
+
+
+def enter(conn: Connection, batch: Batch, run_id: str, new: Sequence[LandedRow]) -> LoadCounts:
+    """Write the entries of a batch's files, and its faults into the quarantine, in the caller's transaction."""
+    entries = _entries(batch, new)
+    columns = {name: [getattr(entry, name) for entry in entries] for name in Entry._fields}
+    conn.execute(query("load/ledger"), {**columns, "run_id": run_id, "rules": RULES_VERSION})
+    with conn.cursor() as cursor:
+        cursor.executemany(query("load/quarantine"), batch.unloadable)
+    counted = ("lines", "loaded", "duplicates", "quarantined")
+    return LoadCounts(len(entries), *(sum(columns[name]) for name in counted))
+
+
+def _entries(batch: Batch, new: Sequence[LandedRow]) -> list[Entry]:
+    """Return the entries of a batch's files; `new` are the lines that brought an event."""
+    loaded = Counter(each.landing_key for each in new)
+    loadable = Counter(each.landing_key for each in batch.loadable)
+    entries = []
+    for file in batch.files:
+        lines, good, first = batch.lines[file.key], loadable[file.key], loaded[file.key]
+        entries.append(Entry(file.key, file.etag, file.size, lines, first, good - first, lines - good))
+    return entries

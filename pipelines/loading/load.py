@@ -1,0 +1,128 @@
+"""Loads landing files into the tables, batch by batch; or all of them again into emptied tables.
+
+Belongs here: which files make the next batch, speed, and what is done again after a race. Not: what a line is
+(parsing), the transactions of a batch (store).
+"""
+
+import gc
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from itertools import islice
+
+from psycopg import errors
+
+from pipelines.db.connection import Connection
+from pipelines.db.queries import query
+from pipelines.landing.zone import LandingFile, LandingZone
+from pipelines.loading import ledger
+from pipelines.loading.batches import Batch, in_batches
+from pipelines.loading.events import OvertakenError
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.pending import forget_hours, pending
+from pipelines.loading.store import exclusive_transaction, store
+from pipelines.prefetch import prefetch
+
+# What shows that another load was quicker: at an event or a file, at each other, or with a rebuild.
+RACES = (errors.UniqueViolation, errors.DeadlockDetected, OvertakenError)
+SWITCH_SECONDS = 0.0005
+GC_THRESHOLD = 50_000
+LISTED_FILES = 100_000  # so many are listed at once, some 35 MB of memory
+
+_log = logging.getLogger(__name__)
+
+
+def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id: str) -> LoadCounts:
+    """Load what the ledger lacks of these UTC hours, batch by batch, and return what was done.
+
+    `conn` is in autocommit mode. Any number of loads may run at once. A batch that fails leaves those before it loaded;
+    the next load goes on from there.
+    """
+    done, loaded, began = LoadCounts(), 0, time.monotonic()
+    hours = sorted({hour.replace(minute=0, second=0, microsecond=0) for hour in hours})
+    (moment,) = conn.execute(query("load/moment")).fetchone() or (None,)
+    waiting = (file for hour in hours for file in pending(conn, zone, hour))
+    with _at_speed():
+        while files := list(islice(waiting, LISTED_FILES)):
+            conn.execute(query("load/staging_tables"))
+            left = sum(file.size for file in files)
+            for batch in _read_ahead(zone, files):
+                done += load_batch(conn, batch, run_id)
+                size = sum(file.size for file in batch.files)
+                loaded, left = loaded + size, left - size
+                del batch  # while the next one is read to its end
+                _log.info("%s", progress(done, loaded, left, time.monotonic() - began))
+    forget_hours(conn, hours, moment)
+    return done
+
+
+@contextmanager
+def _at_speed() -> Iterator[None]:
+    """Set the interpreter for the block, which makes much that no cycle holds, in two threads that share one lock.
+
+    The thread that feeds Postgres, and mostly waits, soon gets the lock from the one that reads lines; the collector
+    comes seldom, and doesn't look at what was there before.
+    """
+    switch, thresholds = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.set_threshold(GC_THRESHOLD, *thresholds[1:])
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(switch)
+        gc.set_threshold(*thresholds)
+
+
+def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
+    """Empty the tables and load the whole landing zone again, in one transaction, and return what was done.
+
+    Until it ends everybody else reads the tables as they were, and so they stay if it fails; other loads wait. Of the
+    quarantine what was discarded stays, of the tables what the landing zone doesn't hold: tenants, internal names and
+    identities that somebody has set.
+    """
+    with exclusive_transaction(conn):
+        conn.execute(query("load/assigned"))
+        conn.execute(query("load/empty"))
+        done = load(conn, zone, {file.hour for page in zone.files() for file in page}, run_id)
+        conn.execute(query("load/assigned_again"))
+        return done
+
+
+def progress(done: LoadCounts, loaded: int, left: int, seconds: float) -> str:
+    """Say how far a load is that took so many seconds for the bytes loaded, and has others left of those listed."""
+    share, remaining = left / max(1, loaded + left), seconds * left / max(1, loaded)
+    return f"{done}; {done.lines / seconds:,.0f} lines/s, {share:.0%} left, about {remaining:,.0f} s"
+
+
+def _read_ahead(zone: LandingZone, files: Iterable[LandingFile]) -> Iterator[Batch]:
+    """Yield files in batches of read lines, the next one being read while Postgres has the one before."""
+    return prefetch(lambda batch: Batch.read(zone.fetch(batch)), in_batches(files))
+
+
+def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
+    """Load a batch, but for the files that another load has loaded meanwhile.
+
+    The session has the staging tables (sql/load/staging_tables.sql). After a race with another load it is done again,
+    in an exclusive transaction.
+    """
+    try:
+        return _load_batch(conn, batch, run_id)
+    except RACES:
+        _log.info("another load was quicker: the batch is loaded again")
+    with exclusive_transaction(conn):
+        return _load_batch(conn, batch, run_id)
+
+
+def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
+    unknown, _changed = ledger.compare(conn, batch.files)
+    batch = batch.only(unknown)
+    if not batch.files:
+        return LoadCounts()
+    batch.withhold(set(conn.execute(query("load/discarded"), {"keys": [file.key for file in batch.files]})))
+    return store(conn, batch, partial(ledger.enter, conn, batch, run_id))

@@ -1,0 +1,60 @@
+"""Writes the snapshots of a date from the tables, all of them from one moment.
+
+Belongs here: which rows, and from which moment. Not: their columns (schemas, sql/snapshots), the files (parquet,
+bucket).
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from psycopg import sql
+
+from pipelines.db.queries import query
+from pipelines.settings import LakeSettings
+from pipelines.snapshots.bucket import SnapshotStore
+from pipelines.snapshots.files import Snapshot, note, writing
+from pipelines.snapshots.schemas import EVENTS, SCHEMAS
+from pipelines.snapshots.stale import current_revisions, tables_of
+
+if TYPE_CHECKING:
+    from adbc_driver_postgresql.dbapi import Cursor
+
+HOURS = range(24)
+BATCH_BYTES = 1 << 22
+
+
+def write_snapshots(
+    settings: LakeSettings, store: SnapshotStore, day: date, *, only_stale: bool = False
+) -> Iterator[Snapshot]:
+    """Write a UTC date's snapshots, or the stale ones, all from one moment, and yield each as it is there."""
+    import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415  a load has the assets too, and needs no ADBC
+
+    tables = tables_of(day)  # asked once: at midnight the answer changes
+    with writing(settings, day) as ledger, adbc.connect(settings.conninfo) as conn, conn.cursor() as cursor:
+        known = current_revisions(ledger, store, day, tables) if only_stale else {}
+        cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
+        cursor.execute("set transaction isolation level repeatable read, read only")
+        cursor.execute(_filled("snapshots/moment", date=day))
+        moment = cursor.fetchone()
+        at, of_events, of_state = moment
+        for table in tables:
+            revision = of_events if table == EVENTS else of_state
+            if known.get(table) != revision:
+                metadata = {"state_at": at.astimezone(UTC).isoformat(), "revision": revision}
+                file = store.write(table, day, SCHEMAS[table], _batches(cursor, table, day), metadata)
+                note(ledger, file)
+                yield file
+
+
+def _batches(cursor: "Cursor", table: str, day: date) -> Iterator[pa.RecordBatch]:
+    """Yield a table's rows; events an hour after the other, since the database sorts hours for less than a day."""
+    for hour in HOURS if table == EVENTS else [None]:
+        cursor.execute(_filled(f"snapshots/{table}", date=day, hour=hour))
+        yield from cursor.fetch_record_batch()
+
+
+def _filled(name: str, **values: Any) -> str:
+    literals = {key: sql.Literal(value) for key, value in values.items()}
+    return sql.SQL(query(name).decode()).format(**literals).as_string()
