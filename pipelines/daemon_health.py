@@ -21,6 +21,7 @@ from pipelines.settings import LakeSettings
 CODE, DAEMON, LOCATION = "dagster-code", "dagster-daemon", "wpp-lake"
 SENSORS = (new_landing_files.name, stale_snapshots.name)
 TICKS_EVERY = timedelta(minutes=5)  # a tick that lists much, or an hour of loads, takes a fraction of it
+HEARTBEAT_SECONDS = 300  # it beats every 30 s; Dagster itself waits for half an hour
 ITS_LOG = "Its log says why"
 
 
@@ -61,7 +62,8 @@ def _code(settings: LakeSettings) -> Iterator[Finding]:
 
 
 def _daemon(instance: dg.DagsterInstance) -> Finding:
-    statuses = get_daemon_statuses(instance, instance.get_required_daemon_types()).values()
+    parts = instance.get_required_daemon_types()
+    statuses = get_daemon_statuses(instance, parts, heartbeat_tolerance_seconds=HEARTBEAT_SECONDS).values()
     ill = sorted(status.daemon_type.lower() for status in statuses if not status.healthy)
     if not ill:
         return ok(DAEMON, "its heart beats")
