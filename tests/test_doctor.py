@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from conftest import S3
 
 STRONG = "4f1d0c6a9be27358" * 4
+OLDER = "delete from schema_migrations where version = '20261127010000'"
+NEWER = "insert into schema_migrations values ('20990101000000')"
 NOBODY = "http://127.0.0.1:1"
 
 
@@ -125,8 +127,8 @@ def test_a_password_that_breaks_the_connection_string_is_not_told(lake: Lake) ->
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("delete from schema_migrations where version = '20261127010000'", "older than this wpp-lake"),
-        ("insert into schema_migrations values ('20990101000000')", "newer than this wpp-lake"),
+        (OLDER, "older than this wpp-lake"),
+        (NEWER, "newer than this wpp-lake"),
         ("drop table schema_migrations", "older than this wpp-lake"),
     ],
 )
@@ -354,14 +356,13 @@ def test_the_command_tells_a_line_per_finding_and_fails_for_any_failure(
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("verb", "change"),
     [
-        "delete from schema_migrations where version = '20261127010000'",
-        "insert into schema_migrations values ('20990101000000')",
+        (["load"], OLDER),
+        (["load", "--hour", "2026-05-21-04:00"], NEWER),
+        (["rebuild"], OLDER),
+        (["quarantine", "retry"], NEWER),
     ],
-)
-@pytest.mark.parametrize(
-    "verb", [["load"], ["load", "--hour", "2026-05-21-04:00"], ["rebuild"], ["quarantine", "retry"]]
 )
 def test_a_loader_on_another_schema_refuses_with_that_word(
     lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: list[str], change: str
