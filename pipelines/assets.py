@@ -61,7 +61,11 @@ class Lake:
     def database(self) -> Connection:
         """Connect to the lake's database, in autocommit mode. Raises SchemaError where the schema is another."""
         conn = psycopg.connect(self.settings().conninfo, autocommit=True)
-        check_schema(conn)
+        try:
+            check_schema(conn)
+        except BaseException:
+            conn.close()
+            raise
         return conn
 
     def pending_hours(self) -> set[datetime]:
