@@ -15,6 +15,7 @@ import psycopg
 from pipelines import run_processes
 from pipelines.landing_zone import LandingZone
 from pipelines.loading import LoadCounts, load
+from pipelines.migrations import check_schema
 from pipelines.partitions import DAYS, HOURS, parse_day, parse_hour
 from pipelines.payload_fields import new_paths, write_catalogue
 from pipelines.pending import list_everything, noted_hours
@@ -58,8 +59,14 @@ class Lake:
         return SnapshotStore(self.settings())
 
     def database(self) -> Connection:
-        """Connect to the lake's database, in autocommit mode."""
-        return psycopg.connect(self.settings().conninfo, autocommit=True)
+        """Connect to the lake's database, in autocommit mode. Raises SchemaError where the schema is another."""
+        conn = psycopg.connect(self.settings().conninfo, autocommit=True)
+        try:
+            check_schema(conn)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
 
     def pending_hours(self) -> set[datetime]:
         """List the whole landing zone, and return the hours that have files which the ledger doesn't know."""

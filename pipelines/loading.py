@@ -27,6 +27,7 @@ from pipelines.batches import Batch, LandedRow, in_batches
 from pipelines.events import OvertakenError, store_events
 from pipelines.extraction import RULES_VERSION
 from pipelines.landing_zone import LandingFile, LandingZone
+from pipelines.migrations import check_schema
 from pipelines.pending import as_listed, forget_hours, pending
 from pipelines.queries import Connection, query, run_steps
 
@@ -118,8 +119,9 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
 
     Until it ends everybody else reads the tables as they were, and so they stay if it fails; other loads wait. Of the
     quarantine what was discarded stays, of the tables what the landing zone doesn't hold: tenants, internal names and
-    identities that somebody has set.
+    identities that somebody has set. Raises SchemaError.
     """
+    check_schema(conn)
     with alone(conn):
         conn.execute(query("load/assigned"))
         conn.execute(query("load/empty"))

@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from pipelines.batches import BATCH_BYTES, WHOLE_FILE, Batch, LandedRow
 from pipelines.loading import LoadCounts, alone, store
+from pipelines.migrations import check_schema
 from pipelines.queries import Connection, query
 
 Entry = dict[str, Any]
@@ -42,7 +43,9 @@ def retry(conn: Connection, tried: Sequence[Entry]) -> Counter[str]:
 
     Each transaction takes a bounded number of bytes, loads what it can, marks it and corrects the ledger. A file that
     was put aside as a whole becomes new again ("pending"): the next load reads it. `conn` is in autocommit mode.
+    Raises SchemaError.
     """
+    check_schema(conn)
     conn.execute(query("load/staging_tables"))
     return sum((_retry(conn, ids) for ids in _bounded(tried)), Counter[str]())
 

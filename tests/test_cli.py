@@ -41,12 +41,12 @@ def test_every_verb_is_there() -> None:
     shown = wpp_lake("--help").stdout
     assert [
         verb
-        for verb in ("up", "demo", "env", "migrate", "send", "load", "snapshot", "prune", "status")
+        for verb in ("up", "demo", "env", "migrate", "send", "load", "snapshot", "prune", "status", "doctor")
         if verb not in shown
     ] == []
 
 
-@pytest.mark.parametrize("verb", ["env", "migrate", "load", "snapshot", "prune", "status"])
+@pytest.mark.parametrize("verb", ["env", "migrate", "load", "snapshot", "prune", "status", "doctor"])
 def test_without_a_lake_a_verb_says_so_in_one_line(verb: str, tmp_path: Path) -> None:
     done = wpp_lake(verb, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
