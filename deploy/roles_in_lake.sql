@@ -13,6 +13,8 @@ set client_min_messages = warning;
 set role wpp_owner;
 \ir ../sql/schema_migrations/table.sql
 revoke all on schema_migrations from wpp_loader, wpp_reader;
+-- Loads refuse another schema than their own.
+grant select on schema_migrations to wpp_loader;
 reset role;
 
 -- Nobody waits for a reader: a question that runs for long, or an open transaction, holds up migrations and clean-up.

@@ -143,7 +143,7 @@ async def _start(stack: Stack, supervisor: Supervisor) -> None:
         await supervisor.start(process)
     await answers("receiver", partial(_get, stack.plan.receiver_url, "/readyz"))
     if stack.plan.dagster:
-        await answers("dagster-code", partial(code_server.check, stack.plan.data_dir))
+        await answers("dagster-code", partial(code_server.check, stack.plan.data_dir / code_server.SOCKET))
         began = datetime.now(UTC)
         for process in stack.clients_of_code():
             await supervisor.start(process)

@@ -85,7 +85,7 @@ class Seaweed:
         (self.folder / "mini.options").unlink(missing_ok=True)  # the last start's options, kept by the server
         identities = self.folder / "identities.json"
         identities.touch(mode=0o600)
-        identities.write_text(json.dumps({"identities": self._identities()}))
+        identities.write_text(json.dumps({"identities": self._identities(), "policies": self._policies()}))
         shutil.copyfile(Path(__file__).with_name("filer.toml"), self.folder / "filer.toml")
         with closing(sqlite3.connect(self.folder / "filer.db")) as names:
             names.execute("pragma journal_mode = wal")  # kept in the file; one sync a name instead of four
@@ -144,11 +144,37 @@ class Seaweed:
     def _identities(self) -> list[dict[str, object]]:
         limited = [f"{action}:{bucket}" for bucket in self.buckets for action in ("Read", "Write", "List")]
         actions = ["Admin", "Read", "Write", "List"] if self.admin else limited
-        writers = [(f"writer of {bucket}", keys, [f"Write:{bucket}"]) for keys, bucket in self.writers.items()]
-        return [
-            {"name": name, "credentials": [{"accessKey": access, "secretKey": secret}], "actions": may}
-            for name, (access, secret), may in (("wpp-lake", (self.access_key, self.secret_key), actions), *writers)
+        own: dict[str, object] = {
+            "name": "wpp-lake",
+            "credentials": [_key(self.access_key, self.secret_key)],
+            "actions": actions,
+        }
+        writers: list[dict[str, object]] = [
+            {"name": _writer(bucket), "credentials": [_key(*keys)], "policyNames": [_writer(bucket)]}
+            for keys, bucket in self.writers.items()
         ]
+        return [own, *writers]
+
+    def _policies(self) -> list[dict[str, str]]:
+        """Return what writers may do, for which the server's own `Write` is too much: it includes delete."""
+        return [
+            {"name": _writer(bucket), "content": json.dumps(_put_alone(bucket))}
+            for bucket in dict.fromkeys(self.writers.values())
+        ]
+
+
+def _writer(bucket: str) -> str:
+    return f"writer-of-{bucket}"
+
+
+def _key(access: str, secret: str) -> dict[str, str]:
+    return {"accessKey": access, "secretKey": secret}
+
+
+def _put_alone(bucket: str) -> dict[str, object]:
+    """Return a policy, as AWS writes them."""
+    put = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    return {"Version": "2012-10-17", "Statement": [put]}
 
 
 def check_bucket(client: "S3Client", bucket: str) -> None:

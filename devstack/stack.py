@@ -180,6 +180,9 @@ class Stack:
     def initialise(self) -> None:
         """Make what has to be there before the first process starts."""
         write_environment(self.plan.data_dir / "env", self.environment)
+        # What the doctor tries the receiver's key with, and nobody else reads.
+        key = dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), self._receiver_keys, strict=True))
+        write_environment(self.plan.data_dir / env_file.RECEIVER, key)
         self.seaweed.initialise()
         self.postgres.initialise()
         for folder in ("logs", "dagster"):

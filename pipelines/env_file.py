@@ -6,12 +6,14 @@ settings mean (settings).
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from pipelines.errors import WppLakeError
 
 SECRET = "WHATSAPP_WEBHOOK_SECRET"  # noqa: S105  (a variable's name, as the next ones)
+RECEIVER = "receiver.env"  # in the data directory: the receiver's key, which `env` doesn't have
 PREVIOUS, RETIRED = "WHATSAPP_WEBHOOK_PREVIOUS_SECRETS", "WHATSAPP_WEBHOOK_RETIRED_SECRETS"
 
 
@@ -32,6 +34,12 @@ def read(data_dir: Path) -> dict[str, str]:
             f"no lake found: DATABASE_URL isn't set and {data_dir / 'env'} isn't there (has `wpp-lake up` run?)"
         ) from None
     return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def read_quoted(file: Path) -> dict[str, str]:
+    """Return the KEY=value lines of a file as systemd takes them, with comments, values quoted or not."""
+    words = shlex.split(file.read_text(), comments=True)
+    return dict(word.split("=", 1) for word in words if "=" in word)
 
 
 def ensure(data_dir: Path) -> None:

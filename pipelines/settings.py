@@ -37,6 +37,8 @@ class LakeSettings(BaseSettings):
     aws_session_token: SecretStr | None = None
     aws_region: str = "us-east-1"
     dagster_postgres_url: SecretStr = SecretStr("")
+    dagster_home: Path | None = None
+    dagster_grpc_socket: Path | None = None
     wpp_lake_data_dir: Path | None = None
     wpp_lake_receiver_url: str = "http://127.0.0.1:8080"
     wpp_lake_dagster_url: str | None = None

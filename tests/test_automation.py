@@ -11,6 +11,7 @@ from factories import RECEIVED, event, line
 from fault_proxy import fault_proxy
 from lake import Lake
 
+from pipelines.db.migrations import SchemaError
 from pipelines.landing.hours import hour_key, today
 from pipelines.orchestration import definitions, runs
 from pipelines.orchestration import sensors as automation
@@ -63,6 +64,15 @@ def listed(lake: Lake, hours: float) -> None:
     """Have the whole landing zone listed that time ago."""
     lake.connection.execute("delete from landing_listings")
     lake.connection.execute("insert into landing_listings values (%s, 0, 0)", [ago(hours)])
+
+
+@pytest.mark.parametrize("sensor", [new_landing_files, stale_snapshots], ids=lambda sensor: sensor.name)
+def test_a_tick_on_another_schema_refuses_with_that_word(
+    lake: Lake, instance: dg.DagsterInstance, sensor: dg.SensorDefinition
+) -> None:
+    lake.connection.execute("insert into schema_migrations values ('20990101000000')")
+    with pytest.raises(SchemaError, match="schema is newer than this wpp-lake"):
+        tick(instance, sensor=sensor)
 
 
 def test_a_small_landing_zone_is_listed_by_the_first_tick(lake: Lake, instance: dg.DagsterInstance) -> None:

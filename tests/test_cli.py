@@ -41,12 +41,12 @@ def test_every_verb_is_there() -> None:
     shown = wpp_lake("--help").stdout
     assert [
         verb
-        for verb in ("up", "demo", "env", "migrate", "send", "load", "snapshot", "prune", "status")
+        for verb in ("up", "demo", "env", "migrate", "send", "load", "snapshot", "prune", "status", "doctor")
         if verb not in shown
     ] == []
 
 
-@pytest.mark.parametrize("verb", ["env", "migrate", "load", "snapshot", "prune", "status"])
+@pytest.mark.parametrize("verb", ["env", "migrate", "load", "snapshot", "prune", "status", "doctor"])
 def test_without_a_lake_a_verb_says_so_in_one_line(verb: str, tmp_path: Path) -> None:
     done = wpp_lake(verb, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
@@ -191,7 +191,7 @@ def test_what_the_environment_prints_leads_past_a_proxy(
     (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "example.invalid")
-    command = f"{sys.executable} -m pipelines.cli"
+    command = f"{sys.executable} -m pipelines.cli.main"
     script = f'eval "$({command} env --data-dir {tmp_path})"; {command} status'
     shell = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)  # noqa: S602  its purpose
     assert (re.findall(r"landed_events +(\d+)", shell.stdout), shell.stderr) == (["1"], "")

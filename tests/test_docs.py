@@ -18,8 +18,8 @@ ROOT = Path(__file__).parent.parent
 DOCS = sorted(ROOT.glob("docs/**/*.md")) + [
     ROOT / name for name in ("README.md", "CONTEXT.md", "CHANGELOG.md", "SECURITY.md")
 ]
-# Read by Dagster itself, by its configuration in workspace.yaml, by its webserver's guard, and by boto3.
-OTHERS_SETTINGS = {"DAGSTER_HOME", "DAGSTER_GRPC_SOCKET", "DAGSTER_ALLOWED_HOSTS", "AWS_REQUEST_CHECKSUM_CALCULATION"}
+# Read by the guard of Dagster's webserver, and by boto3.
+OTHERS_SETTINGS = {"DAGSTER_ALLOWED_HOSTS", "AWS_REQUEST_CHECKSUM_CALCULATION"}
 
 
 def settings_in_code() -> set[str]:

@@ -15,11 +15,13 @@ from botocore.exceptions import ClientError
 from conftest import S3, running
 from lake import environment
 from mypy_boto3_s3 import S3Client
+from pydantic import SecretStr
 from receiver_process import ROOT, event, new_id, start_receiver
 
 from devstack.seaweed import check_bucket
 from devstack.waiting import free_ports, wait_until
 from pipelines import notebook
+from pipelines.doctor import store as doctor
 from pipelines.landing.hours import today
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.load import load
@@ -147,3 +149,33 @@ def test_no_policy_reaches_another_bucket(name: str) -> None:
         for resource in [statement["Resource"]] * isinstance(statement["Resource"], str) or statement["Resource"]
     ]
     assert {resource.split(":::")[1].split("/")[0] for resource in resources} <= {LANDING, SNAPSHOTS}
+
+
+def examined(store: S3, who: str) -> dict[str, str]:
+    """Return what the doctor finds with one's key as the pipelines' and as the receiver's, by check."""
+    key = {"AWS_ACCESS_KEY_ID": who, "AWS_SECRET_ACCESS_KEY": f"{who}-secret"}
+    settings = LakeSettings(
+        database_url=SecretStr("postgresql:"),
+        aws_endpoint_url_s3=store.endpoint,
+        aws_access_key_id=SecretStr(who),
+        aws_secret_access_key=SecretStr(f"{who}-secret"),
+    )
+    found = [*doctor.check(settings), *doctor.check_receiver(settings, key)]
+    return {finding.check: finding.level for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("who", "expected"),
+    [
+        ("receiver", {"receiver's key": "ok", "receiver's limits": "ok", "landing bucket": "failure"}),
+        (
+            "pipelines",
+            {"landing bucket": "ok", "versions": "note", "snapshot bucket": "ok", "receiver's key": "failure"},
+        ),
+        ("reader", {"landing bucket": "failure", "snapshot bucket": "failure", "receiver's key": "failure"}),
+    ],
+)
+def test_the_doctor_knows_each_key_by_what_it_may_do(store: S3, who: str, expected: dict[str, str]) -> None:
+    """The right one for its work is well; another one isn't."""
+    found = examined(store, who)
+    assert {check: found[check] for check in expected} == expected

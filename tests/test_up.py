@@ -266,11 +266,13 @@ def test_the_receiver_may_write_the_landing_bucket_and_knows_of_nothing_else(up:
             lambda: client.list_objects_v2(Bucket="wpp-landing"),
             lambda: client.put_object(Bucket="wpp-snapshots", Key="x", Body=b"x"),
             lambda: client.list_objects_v2(Bucket="wpp-snapshots"),
+            lambda: client.delete_object(Bucket="wpp-landing", Key="whatsapp/probe"),
         ]
         for ask in forbidden:
             with pytest.raises(ClientError, match="AccessDenied"):
                 ask()
-        client.delete_object(Bucket="wpp-landing", Key="whatsapp/probe")  # this store's Write can't be had without it
+    with closing(store_client(people)) as client:
+        client.delete_object(Bucket="wpp-landing", Key="whatsapp/probe")
 
 
 def test_where_nothing_protects_the_store_up_refuses_and_says_what_that_means(tmp_path: Path) -> None:

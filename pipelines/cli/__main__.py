@@ -1,4 +1,4 @@
-"""Runs the command as `python -m pipelines.cli`."""
+"""Runs the command as `python -m pipelines.cli.main`."""
 
 from pipelines.cli.main import main
 

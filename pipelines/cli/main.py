@@ -10,6 +10,7 @@ import os
 import shlex
 import sys
 from datetime import timedelta
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +19,15 @@ import typer
 
 from pipelines import env_file
 from pipelines.cli import quarantine
-from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, Hour, connect_lake, fail, read_settings
+from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, Hour, connect_lake, fail, folder, read_settings
 from pipelines.errors import WppLakeError, first_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pipelines.cli.status import Status
+    from pipelines.doctor.findings import Finding
+    from pipelines.settings import LakeSettings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(quarantine.app, name="quarantine")
@@ -175,3 +180,32 @@ def _show(found: "Status") -> None:
         print(f"{name:<28} {number}")
     for table, newest in found["snapshots"].items():
         print(f"{table:<28} newest snapshot {newest or 'none yet'}")
+
+
+@app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    receiver_env: Annotated[
+        Path | None, typer.Option(parser=folder, help="The receiver's settings, to try its key; `up` leaves its own.")
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Check what the lake stands on, a line per finding; exit 1 if anything is to be mended."""
+    settings = read_settings(data_dir)
+    from pipelines.doctor.checks import checks
+    from pipelines.doctor.findings import examine
+
+    findings = list(examine(checks(settings, receiver_env) | {"dagster": partial(_dagster_findings, settings)}))
+    is_well = all(finding.level != "failure" for finding in findings)
+    if as_json:
+        print(json.dumps({"ok": is_well, "findings": [finding._asdict() for finding in findings]}))
+    else:
+        print(*findings, sep="\n")
+    raise typer.Exit(not is_well)
+
+
+def _dagster_findings(settings: "LakeSettings") -> "Iterable[Finding]":
+    """Look at Dagster, whose import takes seconds."""
+    from pipelines.orchestration import daemon_health
+
+    return daemon_health.check(settings)

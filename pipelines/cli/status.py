@@ -103,7 +103,7 @@ def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
             case "receiver":
                 _get(f"{settings.wpp_lake_receiver_url}/readyz")
             case "dagster-code" if settings.wpp_lake_data_dir:
-                code_server.check(settings.wpp_lake_data_dir)
+                code_server.check(settings.wpp_lake_data_dir / code_server.SOCKET)
             case "dagster-webserver":
                 _get(f"{settings.wpp_lake_dagster_url}/server_info")
             case "dagster-daemon":

@@ -17,6 +17,7 @@ from itertools import islice
 from psycopg import errors
 
 from pipelines.db.connection import Connection
+from pipelines.db.migrations import check_schema
 from pipelines.db.queries import query
 from pipelines.landing.zone import LandingFile, LandingZone
 from pipelines.loading import ledger
@@ -84,8 +85,9 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
 
     Until it ends everybody else reads the tables as they were, and so they stay if it fails; other loads wait. Of the
     quarantine what was discarded stays, of the tables what the landing zone doesn't hold: tenants, internal names and
-    identities that somebody has set.
+    identities that somebody has set. Raises SchemaError.
     """
+    check_schema(conn)
     with exclusive_transaction(conn):
         conn.execute(query("load/assigned"))
         conn.execute(query("load/empty"))

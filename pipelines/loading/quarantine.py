@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import dict_row
 
 from pipelines.db.connection import Connection
+from pipelines.db.migrations import check_schema
 from pipelines.db.queries import query
 from pipelines.errors import WppLakeError
 from pipelines.loading.batches import BATCH_BYTES, WHOLE_FILE, Batch, LandedRow
@@ -45,7 +46,9 @@ def retry(conn: Connection, tried: Sequence[Entry]) -> Counter[str]:
 
     Each transaction takes a bounded number of bytes, loads what it can, marks it and corrects the ledger. A file that
     was put aside as a whole becomes new again ("pending"): the next load reads it. `conn` is in autocommit mode.
+    Raises SchemaError.
     """
+    check_schema(conn)
     conn.execute(query("load/staging_tables"))
     return sum((_retry(conn, ids) for ids in _bounded(tried)), Counter[str]())
 

@@ -13,14 +13,14 @@ SOCKET = Path("dagster", "code.sock")  # in the data directory; nobody but its o
 _QUESTION = health_pb2.HealthCheckRequest(service="DagsterApi")
 
 
-def check(data_dir: Path) -> None:
-    """Raise OSError unless the code server of a data directory answers.
+def check(code_socket: Path) -> None:
+    """Raise OSError unless the code server at this socket answers.
 
     Its folder is named by a descriptor: the length of a socket's path is limited, that of a data directory isn't.
     """
-    folder = os.open((data_dir / SOCKET).parent, os.O_PATH)
+    folder = os.open(code_socket.parent, os.O_PATH)
     try:
-        with grpc.insecure_channel(f"unix:/proc/self/fd/{folder}/{SOCKET.name}") as channel:
+        with grpc.insecure_channel(f"unix:/proc/self/fd/{folder}/{code_socket.name}") as channel:
             health_pb2_grpc.HealthStub(channel).Check(_QUESTION, timeout=2)
     except grpc.RpcError as error:
         raise ConnectionError(error) from None

@@ -6,6 +6,7 @@ Belongs here: opening what the settings name. Not: what is done with it (assets,
 from datetime import date, datetime
 
 from pipelines.db.connection import Connection, connect
+from pipelines.db.migrations import check_schema
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.pending import list_everything, noted_hours
 from pipelines.settings import LakeSettings
@@ -29,8 +30,14 @@ class Lake:
         return SnapshotStore(self.settings())
 
     def database(self) -> Connection:
-        """Connect to the lake's database, in autocommit mode."""
-        return connect(self.settings())
+        """Connect to the lake's database, in autocommit mode. Raises SchemaError where the schema is another."""
+        conn = connect(self.settings())
+        try:
+            check_schema(conn)
+        except BaseException:
+            conn.close()
+            raise
+        return conn
 
     def pending_hours(self) -> set[datetime]:
         """List the whole landing zone, and return the hours that have files which the ledger doesn't know."""
