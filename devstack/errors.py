@@ -1,4 +1,4 @@
-"""What stops the embedded stack: one family of errors, each of which `wpp-lake up` prints as one line.
+"""The errors that stop the embedded stack: one family, each of which `wpp-lake up` prints as one line.
 
 Belongs here: errors that a person can act on. Not: what a retry heals.
 """

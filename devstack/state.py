@@ -1,4 +1,4 @@
-"""What the data folder keeps from one start to the next: its lock, the secrets and ports that were made, `env`.
+"""The state that the data folder keeps from one start to the next: its lock, the secrets and ports made, `env`.
 
 Belongs here: files of the data folder that belong to no single server. Not: what the servers do with them.
 """

@@ -23,8 +23,8 @@ from lake import Lake
 from pydantic import SecretStr
 from receiver_process import SECRET, landed, start_receiver
 from roles import url
+from stack_process import Running, running, wait_for
 from test_cli import wpp_lake
-from test_up import Running, running, wait_for
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports
@@ -38,6 +38,8 @@ from receiver.landing import new_key
 
 if TYPE_CHECKING:
     from conftest import S3
+
+pytestmark = pytest.mark.stack
 
 STRONG = "4f1d0c6a9be27358" * 4
 OLDER = "delete from schema_migrations where version = '20261127010000'"

@@ -26,6 +26,8 @@ from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import SCHEMAS
 from pipelines.snapshots.write import write_snapshots
 
+pytestmark = pytest.mark.stack
+
 ROOT = Path(__file__).parent.parent
 DAY = RECEIVED.date()
 HOSTILE = "<img src=x onerror=alert(1)>"

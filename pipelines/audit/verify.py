@@ -1,6 +1,6 @@
 """Verifies landed lines again: each must be what the collector signed, and each file what the receiver put.
 
-Belongs here: what makes a landed line trustworthy. Not: whether it can be loaded (lines).
+Belongs here: what makes a landed line trustworthy. Not: whether it can be loaded (parsing).
 """
 
 import hashlib

@@ -21,6 +21,7 @@ from pipelines import env_file
 from pipelines.cli import quarantine
 from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, Hour, connect_lake, fail, folder, read_settings
 from pipelines.errors import WppLakeError, first_line
+from pipelines.landing.hours import parse_day, parse_hour
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,10 +96,10 @@ def send(file: Path, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 def load(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Load landing files into the tables: one hour's, or everything that the ledger lacks."""
     read_settings(data_dir)
-    from pipelines.landing.hours import parse_hour
+    chosen = None if hour is None else parse_hour(hour)
     from pipelines.orchestration.runs import run_load
 
-    print(run_load(None if hour is None else parse_hour(hour)))
+    print(run_load(chosen))
 
 
 @app.command()
@@ -108,10 +109,10 @@ def snapshot(
 ) -> None:
     """Write Parquet snapshots: one date's, or those that are missing or changed since."""
     read_settings(data_dir)
-    from pipelines.landing.hours import parse_day
+    chosen = None if date is None else parse_day(date)
     from pipelines.orchestration.runs import run_snapshots
 
-    for uri, rows in run_snapshots(None if date is None else parse_day(date)):
+    for uri, rows in run_snapshots(chosen):
         print(f"{uri}: {rows} rows", flush=True)
 
 
@@ -120,7 +121,6 @@ def verify(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Verify landed lines again, signatures and all; list those that fail, and exit 1 if there are any."""
     settings = read_settings(data_dir)
     from pipelines.audit.verify import verify as verify_lines
-    from pipelines.landing.hours import parse_hour
     from pipelines.landing.zone import LandingZone
 
     chosen = None if hour is None else parse_hour(hour)

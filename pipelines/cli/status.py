@@ -1,6 +1,6 @@
 """What there is: processes, landed and loaded events, snapshots.
 
-Belongs here: gathering. Not: showing it (cli).
+Belongs here: gathering. Not: showing it (main).
 """
 
 import json

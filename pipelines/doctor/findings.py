@@ -1,4 +1,4 @@
-"""What a check of the doctor tells, and running the checks one after the other.
+"""The finding of a check of the doctor, and running the checks one after the other.
 
 Belongs here: levels, and that a check which fails stops no other. Not: what is checked.
 """

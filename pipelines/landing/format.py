@@ -1,6 +1,6 @@
 """The landing format, read: a file's lines, and the event of each. `receiver.landing` writes them.
 
-Belongs here: what a reader accepts as a landed line. Not: what its body must be (lines), tables.
+Belongs here: what a reader accepts as a landed line. Not: what its body must be (parsing), tables.
 """
 
 import base64

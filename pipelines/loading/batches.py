@@ -1,6 +1,6 @@
 """A batch of landing files, read: lines that can be loaded, lines that can't and why, and what they show.
 
-Belongs here: which files make one, and what is known of it before Postgres has seen it. Not: what a line is (lines),
+Belongs here: which files make one, and what is known of it before Postgres has seen it. Not: what a line is (parsing),
 changing the tables.
 """
 

@@ -1,7 +1,7 @@
 """Stores a batch's events: new ones straight into their table, deliveries of known ones through the steps.
 
 Belongs here: which of a batch's lines is which, and rows in the format of Postgres' binary COPY. Not: people and
-groups, which are stored before (loading), nor what becomes of an event that is delivered again (sql/events).
+groups, which are stored before (store), nor what becomes of an event that is delivered again (sql/events).
 """
 
 import struct

@@ -1,6 +1,6 @@
 """Dagster as the doctor sees it: its code server, its daemon's heartbeat, the sensors, their cursors.
 
-Belongs here: asking Dagster's storage. Not: what a sensor does (automation), the checks without Dagster (doctor).
+Belongs here: asking Dagster's storage. Not: what a sensor does (sensors), the checks without Dagster (doctor).
 """
 
 import json

@@ -1,6 +1,6 @@
 """Which process does the work of a Dagster run, so that a run whose process was killed doesn't count as running.
 
-Belongs here: telling, and ending such runs as failed. Not: when it is looked at (automation).
+Belongs here: tagging a run with its process, and failing such runs. Not: when it is looked at (sensors).
 """
 
 import os

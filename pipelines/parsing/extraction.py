@@ -1,7 +1,7 @@
 """Reads what one event's body shows: its group, author, people, name and time.
 
 Belongs here: how a rule is applied, and what is made of what it finds. Not: where each type keeps these in its payload
-(rules), what an address or a time looks like (people, times), nor anything that needs a second event (observations).
+(rules), what an address or a time looks like (jids, timestamps), nor anything that needs a second event (observations).
 A type without a rule still has what its envelope and the common group fields say.
 """
 
@@ -44,7 +44,7 @@ EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 class Extracted(msgspec.Struct, frozen=True, gc=False):
-    """What one body shows.
+    """Everything that one body shows.
 
     `chat_jid` is the envelope's chat as sent. `members` are the other people in it, `pairs` further addresses shown as
     one person's, `descriptions` the objects that describe a person, as JSON. `subject` is the group's name,

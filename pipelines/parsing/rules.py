@@ -1,7 +1,7 @@
 """The rules: where each event type keeps its author, time, name and people in its payload.
 
 Belongs here: payload paths and the shapes that Baileys' versions give them. Not: what becomes of what is found
-(extraction), nor how an address or a time reads (people, times).
+(extraction), nor how an address or a time reads (jids, timestamps).
 """
 
 from collections.abc import Callable, Iterator, Mapping

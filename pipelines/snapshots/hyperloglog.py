@@ -1,6 +1,7 @@
 """Estimates how many distinct values there are, in a fixed space that can be merged: HyperLogLog.
 
-Belongs here: the sketch of one field. Not: whose values they are (fields), nor many sketches at once (payload_fields).
+Belongs here: the sketch of one field. Not: whose values they are (payload_profile), nor many sketches at
+once (payload_fields).
 The registers say how rare the rarest hashes were. They hold no hash, but whoever has the sketch and a list of values
 can tell which of them are likely in it: it is as personal as what it was made from.
 """

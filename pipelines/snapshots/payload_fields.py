@@ -1,7 +1,7 @@
 """The catalogue of payload fields: one Parquet file a UTC date, derived from the date's snapshot of events.
 
 Belongs here: writing a date's file, joining those of several dates, which paths are new. Not: what is counted of a
-payload (fields), nor the columns (schemas).
+payload (payload_profile), nor the columns (schemas).
 """
 
 import logging

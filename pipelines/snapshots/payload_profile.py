@@ -1,4 +1,4 @@
-"""What payloads hold: for each event type its paths, and what is counted of each, without a value of theirs.
+"""The contents of payloads: for each event type its paths, and what is counted of each, without a value of theirs.
 
 Belongs here: walking payloads, which keys are named and which are masked, what of a value may be shown, the limits.
 Not: the files (payload_fields).
