@@ -62,7 +62,7 @@ async def _show(stack: Stack, say: Say, *, once: bool) -> int:
 
 async def _run_verb(stack: Stack, verb: str) -> None:
     """Run a verb of `wpp-lake` on the stack, as a person would in a shell. Raises StackError if it fails."""
-    child = stack.python(f"demo-{verb}", "pipelines.cli.main", verb)
+    child = stack.python(f"demo-{verb}", "pipelines.cli", verb)
     process = await spawn(child)
     try:
         code = await process.wait()

@@ -191,7 +191,7 @@ def test_what_the_environment_prints_leads_past_a_proxy(
     (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "example.invalid")
-    command = f"{sys.executable} -m pipelines.cli.main"
+    command = f"{sys.executable} -m pipelines.cli"
     script = f'eval "$({command} env --data-dir {tmp_path})"; {command} status'
     shell = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)  # noqa: S602  its purpose
     assert (re.findall(r"landed_events +(\d+)", shell.stdout), shell.stderr) == (["1"], "")

@@ -126,7 +126,7 @@ def test_a_shell_with_a_token_uses_the_stack_of_a_data_directory(
     for name in lake_environment:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "of somebody else's key")
-    wpp_lake = f"{shlex.quote(sys.executable)} -m pipelines.cli.main"
+    wpp_lake = f"{shlex.quote(sys.executable)} -m pipelines.cli"
     script = f'eval "$({wpp_lake} env --data-dir {shlex.quote(str(tmp_path))})" && {wpp_lake} status'
     done = subprocess.run(script, shell=True, capture_output=True, text=True, check=True)  # noqa: S602  the point of the test
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""Runs the command as `python -m pipelines.cli.main`."""
+"""Runs the command as `python -m pipelines.cli`."""
 
 from pipelines.cli.main import main
 
