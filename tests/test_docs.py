@@ -89,7 +89,7 @@ def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
 
 def test_the_readme_has_every_module_and_no_other() -> None:
     tree = (ROOT / "README.md").read_text().split("```text")[2].split("```")[0]
-    modules = {path.name for package in ("receiver", "pipelines") for path in (ROOT / package).glob("*.py")}
+    modules = {path.name for package in ("receiver", "pipelines") for path in (ROOT / package).rglob("*.py")}
     assert set(re.findall(r"\b\w+\.py\b", tree)) == modules - {"__init__.py"}
 
 

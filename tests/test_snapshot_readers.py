@@ -23,6 +23,7 @@ from factories import RECEIVED, event, group, line, message
 from lake import Lake
 
 from pipelines.landing.hours import today
+from pipelines.snapshots import parquet
 from pipelines.snapshots import write as snapshots
 from pipelines.snapshots.bucket import snapshot_key
 from pipelines.snapshots.schemas import SCHEMAS
@@ -120,7 +121,7 @@ def test_a_reader_finds_the_documented_types_and_every_value(reader: str, writte
 @pytest.fixture
 def two_days(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> str:
     """Write two dates of 1,024 events each, in many row groups; return the address of events."""
-    monkeypatch.setattr(snapshots, "ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 64)
     monkeypatch.setattr(snapshots, "BATCH_BYTES", 1 << 13)
     for midnight in (datetime(2026, 5, 21, tzinfo=UTC), datetime(2026, 5, 22, tzinfo=UTC)):
         times = [midnight + timedelta(minutes=number * 1.4) for number in range(1024)]

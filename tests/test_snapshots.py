@@ -19,6 +19,7 @@ from lake import Lake
 from devstack.errors import NotReadyError
 from devstack.waiting import wait_until
 from pipelines.landing.hours import today
+from pipelines.snapshots import parquet as parquet_files
 from pipelines.snapshots import write as snapshots
 from pipelines.snapshots.bucket import snapshot_key
 from pipelines.snapshots.files import Snapshot, writing
@@ -223,7 +224,7 @@ def test_all_tables_of_a_run_are_from_one_moment(lake: Lake) -> None:
 
 
 def test_filters_on_time_and_on_group_skip_row_groups(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr(parquet_files, "ROW_GROUP_ROWS", 64)
     monkeypatch.setattr(snapshots, "BATCH_BYTES", 1 << 13)
     midnight = datetime(2026, 5, 21, tzinfo=UTC)
     chats = [group(number % 16) for number in range(1024)]
@@ -249,7 +250,7 @@ def holding(file: pq.ParquetFile, column: str, value: Any) -> int:
 
 
 def test_a_group_has_few_of_a_busy_hours_row_groups(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "ROW_GROUP_ROWS", 64)
+    monkeypatch.setattr(parquet_files, "ROW_GROUP_ROWS", 64)
     monkeypatch.setattr(snapshots, "BATCH_BYTES", 1 << 13)
     chats = [group(number % 16) for number in range(1024)]
     lake.land(*(line(event(message(chat=chat), chat=chat), number) for number, chat in enumerate(chats)))
@@ -287,7 +288,9 @@ def test_a_reader_sees_whole_files_of_one_state_while_they_are_replaced(lake: La
 WRITER = """
 import sys
 from datetime import date
-from pipelines.snapshots import write as snapshots
+from pipelines.snapshots import parquet
+from pipelines.snapshots.bucket import SnapshotStore
+from pipelines.snapshots.write import write_snapshots
 from pipelines.settings import LakeSettings
 
 def step(name):
@@ -301,7 +304,7 @@ class Told:
         step("read")
         return self.file.read(size)
 
-put, row_groups = snapshots.SnapshotStore.put, snapshots._row_groups
+put, row_groups = SnapshotStore.put, parquet._row_groups
 def told_row_groups(batches):
     for group in row_groups(batches):
         step("row group")
@@ -310,10 +313,10 @@ def told_put(store, key, file, metadata):
     step("put")
     put(store, key, Told(file), metadata)
     step("there")
-snapshots._row_groups, snapshots.SnapshotStore.put = told_row_groups, told_put
-snapshots.ROW_GROUP_BYTES = 1
+parquet._row_groups, SnapshotStore.put = told_row_groups, told_put
+parquet.ROW_GROUP_BYTES = 1
 settings = LakeSettings.from_environment()
-list(snapshots.write_snapshots(settings, snapshots.SnapshotStore(settings), date.fromisoformat(sys.argv[1])))
+list(write_snapshots(settings, SnapshotStore(settings), date.fromisoformat(sys.argv[1])))
 """
 
 
