@@ -15,7 +15,6 @@ from pipelines.parsing.paths import JSON, at
 
 # The version of what a body shows. Raise it with each change of the rules: `status` then tells to rebuild the tables.
 RULES_VERSION = 2
-# Reads one person, or several, from a payload.
 Reader = Callable[[JSON], Person | None]
 ManyReader = Callable[[JSON], Iterator[Person | None]]
 
@@ -228,7 +227,6 @@ GROUP_PATHS = ("key.remoteJid", "id", "groupId", "groupJid", "association.chatId
 METADATA_PAIRS = tuple((role, f"{role}Pn", f"{role}Jid") for role in ("owner", "subjectOwner", "descOwner"))
 # The times at which a group's metadata changed: its description can't be older than the latest of them.
 METADATA_TIMES = ("subjectTime", "descTime", "creation")
-
 # What becomes of a request to join by the doing of whoever asked.
 OWN_ACTS = (None, "created", "revoked")
 
