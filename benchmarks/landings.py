@@ -4,7 +4,6 @@ Belongs here: what a generated event is, and putting files of them. Not: loading
 `python -m benchmarks.landings DAY HOURS FILES_PER_HOUR EVENTS_PER_FILE`, with settings as the receiver's.
 """
 
-import hashlib
 import json
 import random
 import re
@@ -19,7 +18,7 @@ import obstore
 from obstore.store import S3Store
 
 from benchmarks.running import ROOT, SECRET
-from receiver.landing import DIGEST, Contract, encode_line, new_key, signature
+from receiver.landing import Contract, encode_line, file_metadata, new_key, signature
 from receiver.settings import ReceiverSettings
 from receiver.writer import open_store
 
@@ -120,8 +119,8 @@ def _files(landing: Landing, traffic: Traffic) -> Iterator[tuple[str, bytes]]:
 
 
 def _put(store: S3Store, key: str, content: bytes) -> None:
-    digest = hashlib.sha256(content).hexdigest()
-    obstore.put(store, key, content, attributes={DIGEST: digest}, mode="create", use_multipart=False)
+    metadata = file_metadata(SECRET.encode(), key, content)
+    obstore.put(store, key, content, attributes=metadata, mode="create", use_multipart=False)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,9 @@ import psycopg
 
 import pipelines.loading.batches
 from benchmarks import rounds
+from benchmarks.running import SECRET
 from pipelines.db.queries import query
+from pipelines.landing.authenticity import Verifier
 from pipelines.landing.format import split_lines, storable
 from pipelines.landing.zone import FetchedFile, LandingFile, LandingZone
 from pipelines.loading.load import load
@@ -121,7 +123,7 @@ def three_statements(*hours: str) -> Iterator[Work]:
 
 
 def _insert_file(conn: psycopg.Connection[Any], fetched: FetchedFile) -> int:
-    batch = pipelines.loading.batches.Batch()
+    batch = pipelines.loading.batches.Batch(Verifier([SECRET.encode()]))
     batch.add(fetched)
     with conn.transaction(), conn.cursor() as cursor:
         for staged in batch.loadable:

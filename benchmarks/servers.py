@@ -86,8 +86,8 @@ def no_put() -> None:
 class ObjectPerEvent(LandingWriter):
     """Puts each line as an object of its own: boto3 in threads."""
 
-    def __init__(self, client: "S3Client", bucket: str, store: S3Store, metrics: Metrics, **others: int) -> None:
-        super().__init__(store, metrics, **others)
+    def __init__(self, client: "S3Client", bucket: str, store: S3Store, metrics: Metrics, *others: Any) -> None:
+        super().__init__(store, metrics, *others)
         self._client, self._bucket, self._threads = client, bucket, ThreadPoolExecutor(PUT_THREADS)
 
     def submit(self, received_at: datetime, line: bytes) -> asyncio.Future[None]:
@@ -167,7 +167,7 @@ class _FastAPIEdge:
         """Open the writer; at the end, see every submitted line decided."""
         settings = self._settings
         self._writer = LandingWriter(
-            open_store(settings), self._metrics, puts_in_flight=settings.receiver_puts_in_flight
+            open_store(settings), self._metrics, settings.secrets[0], settings.receiver_puts_in_flight
         )
         yield
         await self._writer.close()

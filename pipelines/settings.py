@@ -29,6 +29,7 @@ class LakeSettings(BaseSettings):
     whatsapp_webhook_retired_secrets: Json[tuple[SecretStr, ...]] = Field(default=())
     landing_bucket: str = "wpp-landing"
     snapshot_bucket: str = "wpp-snapshots"
+    load_verify: bool = True
     snapshot_minutes: float = Field(default=10, ge=1)
     run_history_days: int = Field(default=30, ge=1)
     aws_endpoint_url_s3: str | None = None

@@ -73,7 +73,7 @@ class WebhookServer:
         self._intake = intake = Intake(settings.receiver_max_body_bytes, settings.receiver_queue_bytes)
         self._dedupe = Dedupe(settings.receiver_dedupe_seconds, settings.receiver_dedupe_entries, time.monotonic)
         self._metrics = metrics = Metrics()
-        self.writer = LandingWriter(store, metrics, puts_in_flight=settings.receiver_puts_in_flight)
+        self.writer = LandingWriter(store, metrics, settings.secrets[0], settings.receiver_puts_in_flight)
         self.readiness = Readiness(store, time.monotonic)
         self._open_requests = 0
         metrics.in_flight.set_function(lambda: self._open_requests)

@@ -4,6 +4,7 @@ Belongs here: what a landing file is called and what one of its lines holds. Not
 """
 
 import base64
+import hashlib
 import hmac
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,7 +14,6 @@ import uuid_utils
 
 PREFIX = "whatsapp/"
 Contract = Literal["current", "first"]
-DIGEST = "sha256"  # the metadata with which a landing file is put: the SHA-256 of its bytes, in hex
 NEWLINES_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
 
 
@@ -21,6 +21,18 @@ def signature(secret: bytes, contract: Contract, event_id: bytes, body: bytes) -
     """Return what the collector sends as X-Signature: lowercase hex HMAC-SHA256 of what the contract signs."""
     signed = body if contract == "first" else event_id + b"." + body
     return hmac.digest(secret, signed, "sha256").hex()
+
+
+def key_id(secret: bytes) -> str:
+    """Return the public name of a secret, 8 hex digits, so that one that is missing can be told."""
+    return hmac.digest(secret, b"key id", "sha256").hex()[:8]
+
+
+def file_metadata(secret: bytes, key: str, content: bytes) -> dict[str, str]:
+    """Return what is put beside a landing file. The mac covers what no signature does: times of receipt, say."""
+    digest = hashlib.sha256(content).hexdigest()
+    mac = hmac.digest(secret, f"{key}\n{digest}".encode(), "sha256").hex()
+    return {"sha256": digest, "mac": mac, "key_id": key_id(secret)}
 
 
 def hour_prefix(moment: datetime) -> str:

@@ -34,9 +34,7 @@ class Metrics:
         self._answers: dict[tuple[str, str, str, int], tuple[Counter, Histogram]] = {}
         self.request_bytes = Counter("receiver_request_bytes", "Bytes of the bodies read.", registry=of)
         self.unauthorised = Counter("receiver_unauthorised", "Requests answered 401.", ["reason"], registry=of)
-        verified = Counter(
-            "receiver_verified", "Signatures that verified, by the secret that made them.", ["secret"], registry=of
-        )
+        verified = Counter("receiver_verified", "Signatures that verified, by secret.", ["secret"], registry=of)
         self.verified = {name: verified.labels(name) for name in ("current", "previous")}
         self.duplicates = Counter("receiver_duplicates", "Deliveries collapsed into one already landed.", registry=of)
         self.queue_bytes = Gauge("receiver_queue_bytes", "Bytes of bodies that are here.", registry=of)
@@ -44,8 +42,7 @@ class Metrics:
         self.puts = Counter("landing_puts", "Attempts to put a landing file.", ["result"], registry=of)
         self.put_seconds = timing("landing_put_duration_seconds", "How long attempts took.")
         self.file_events = Histogram("landing_file_events", "Events in a stored file.", buckets=EVENTS, registry=of)
-        build = Gauge("receiver_build_info", "The running version.", ["version"], registry=of)
-        build.labels(version("wpp-lake")).set(1)
+        Gauge("receiver_build_info", "The version.", ["version"], registry=of).labels(version("wpp-lake")).set(1)
 
     def answered(self, labels: tuple[str, str, str, int], seconds: float) -> None:
         """Count one answer. Its metrics are kept: finding them by their labels costs more than counting."""

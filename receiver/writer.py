@@ -9,7 +9,6 @@ starts beside it.
 """
 
 import asyncio
-import hashlib
 import logging
 import math
 import re
@@ -19,13 +18,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
 
-from receiver.landing import DIGEST, new_key
+from receiver.landing import file_metadata, new_key
 from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
 
@@ -37,7 +36,6 @@ SLOW_SECONDS = 0.1  # a file that takes longer lets the next one start
 ATTEMPT_SECONDS = 2.0
 ATTEMPT_BYTES_PER_SECOND = 8 * 1024 * 1024  # a file of this size gets a second more
 PAUSE_SECONDS = 0.2  # after a failed attempt
-
 REASON_LENGTH = 500
 _OF_ONE_REQUEST = re.compile(r"Error performing [A-Z]+ \S+ in \S+ - |\S*whatsapp/\S*")
 _log = logging.getLogger(__name__)
@@ -101,6 +99,7 @@ class LandingWriter:
 
     store: S3Store
     metrics: Metrics
+    secret: bytes  # makes the files' macs
     puts_in_flight: int = 4
     file_bytes: int = 32 * 1024 * 1024
     deadline_seconds: float = 10.0
@@ -190,14 +189,12 @@ class LandingWriter:
     async def _put(self, key: str, data: bytes, deadline: float) -> None:
         """Put one file, with the same key and bytes until it is confirmed. Raises Unavailable at the deadline."""
         loop, seconds = asyncio.get_running_loop(), ATTEMPT_SECONDS + len(data) / ATTEMPT_BYTES_PER_SECOND
-        digest = hashlib.sha256(data).hexdigest()
+        options: Any = {"attributes": file_metadata(self.secret, key, data), "mode": "create", "use_multipart": False}
         for attempt in count():
             try:
                 async with asyncio.timeout_at(min(deadline, loop.time() + seconds)):
                     with self.metrics.put_seconds.time():
-                        await obstore.put_async(
-                            self.store, key, data, attributes={DIGEST: digest}, mode="create", use_multipart=False
-                        )
+                        await obstore.put_async(self.store, key, data, **options)
                 result = "stored"
             except (BaseError, OSError) as error:
                 result = _failure(error, again=attempt > 0)

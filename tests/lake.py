@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
-from factories import RECEIVED
+from factories import RECEIVED, SECRET
 
 import devstack
 from pipelines.db.queries import query
@@ -86,6 +86,7 @@ def environment(database_url: str, s3: "S3", landing_bucket: str, snapshot_bucke
     """Return the environment variables of a lake."""
     return {
         "DATABASE_URL": database_url,
+        "WHATSAPP_WEBHOOK_SECRET": SECRET,
         "LANDING_BUCKET": landing_bucket,
         "SNAPSHOT_BUCKET": snapshot_bucket,
         "AWS_ENDPOINT_URL_S3": s3.endpoint,

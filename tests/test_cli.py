@@ -99,7 +99,9 @@ def test_load_snapshot_and_status(lake: Lake, dagster_home: Path) -> None:
             "whatsapp_participants": None,
             "whatsapp_participant_jids": None,
         },
+        "missing_files": [],
         "changed_files": [],
+        "load_verify": True,
         "rules": {"oldest": 2, "current": 2},
         "errors": [],
     }

@@ -145,7 +145,7 @@ def test_quarantined_lines_are_retried_before_a_loads_events_are_stored(
         with events_held(lake) as conn:
             loading = run(loads(lake, HOUR))
             wait_for_waits(lake)
-            assert retry(conn, entries(conn)) == {"loaded": 2}
+            assert retry(conn, lake.zone, entries(conn)) == {"loaded": 2}
         assert loading.result().duplicates == 1
     assert lake.rows(AUTHORS) == [(OTHER.phone_jid, OTHER.phone_jid), (LID.lid_jid, OTHER.phone_jid)]
     assert lake.rows(COUNTS) == [(3, 4)]

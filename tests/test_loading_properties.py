@@ -25,7 +25,7 @@ DELIVERIES = "select event_id, deliveries from whatsapp_events order by event_id
 def file(name: object, lines: list[bytes]) -> FetchedFile:
     """Return a landing file of these lines, as it was fetched."""
     content = b"".join(lines)
-    return FetchedFile(LandingFile(f"whatsapp/{name}.jsonl", RECEIVED, len(content), "etag"), content, None)
+    return FetchedFile(LandingFile(f"whatsapp/{name}.jsonl", RECEIVED, len(content), "etag"), content)
 
 
 def cut(lines: list[bytes], chance: random.Random) -> list[FetchedFile]:
@@ -59,7 +59,7 @@ def work(conninfo: str, share: list[list[FetchedFile]]) -> None:
     with psycopg.connect(conninfo, autocommit=True) as conn:
         conn.execute(query("load/staging_tables"))
         for each in share:
-            load_batch(conn, Batch.read(each), "run")
+            load_batch(conn, Batch.read(each, None), "run")
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_an_entry_that_is_being_retried_is_discarded_or_loaded_but_not_both(
     tried = entries(lake.connection)
     with in_sessions(lake) as run:
         with event_held(lake, event_id()):
-            retrying = run(lambda conn: retry(conn, tried))
+            retrying = run(lambda conn: retry(conn, lake.zone, tried))
             wait_for_waits(lake)
             discarding = run(lambda conn: discard(conn, [tried[0]["id"]], "ana", "a test"))
             wait_for_an_end_or_waits(lake, discarding, 2)

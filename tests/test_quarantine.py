@@ -22,7 +22,7 @@ BAD = b"not json\n"
 LEDGER = "select lines, loaded, duplicates, quarantined from landing_files order by key"
 
 
-def unable_to_read(_: bytes) -> Row:
+def unable_to_read(*_: object) -> Row:
     """Be a loader that an unforeseen defect keeps from reading anything."""
     raise UnloadableError("bad_line", "a defect")
 
@@ -39,13 +39,13 @@ def put_aside(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Lake:
 
 
 def test_a_retry_loads_what_can_be_loaded_by_now(put_aside: Lake) -> None:
-    became = retry(put_aside.connection, entries(put_aside.connection))
+    became = retry(put_aside.connection, put_aside.zone, entries(put_aside.connection))
     assert became == {"loaded": 4, "open": 1}
     assert put_aside.rows("select count(*), sum(deliveries)::int from whatsapp_events") == [(3, 4)]
 
 
 def test_after_a_retry_the_tables_are_as_if_nothing_had_been_put_aside(put_aside: Lake) -> None:
-    retry(put_aside.connection, entries(put_aside.connection))
+    retry(put_aside.connection, put_aside.zone, entries(put_aside.connection))
     retried = put_aside.content()
     rebuild(put_aside.connection, put_aside.zone, "rebuild")
     assert put_aside.content() == retried
@@ -54,25 +54,25 @@ def test_after_a_retry_the_tables_are_as_if_nothing_had_been_put_aside(put_aside
 
 def test_a_retry_corrects_the_ledger(put_aside: Lake) -> None:
     before = put_aside.rows(LEDGER)
-    retry(put_aside.connection, entries(put_aside.connection))
+    retry(put_aside.connection, put_aside.zone, entries(put_aside.connection))
     assert (before, put_aside.rows(LEDGER)) == ([(4, 0, 0, 4), (1, 0, 0, 1)], [(4, 2, 1, 1), (1, 1, 0, 0)])
 
 
 def test_a_retry_marks_the_day_as_changed(put_aside: Lake) -> None:
-    retry(put_aside.connection, entries(put_aside.connection))
+    retry(put_aside.connection, put_aside.zone, entries(put_aside.connection))
     assert put_aside.rows("select received_on from event_days") == [(RECEIVED.date(),)]
 
 
 def test_what_fails_again_stays_open_and_counts_its_attempts(put_aside: Lake) -> None:
-    retry(put_aside.connection, entries(put_aside.connection))
+    retry(put_aside.connection, put_aside.zone, entries(put_aside.connection))
     [left] = entries(put_aside.connection)
     assert (left["attempts"], left["reason"], left["line_number"]) == (2, "bad_line", 4)
 
 
 def test_a_second_retry_changes_nothing_that_is_loaded(put_aside: Lake) -> None:
     tried = entries(put_aside.connection)
-    retry(put_aside.connection, tried)
-    assert retry(put_aside.connection, tried) == {"open": 1}
+    retry(put_aside.connection, put_aside.zone, tried)
+    assert retry(put_aside.connection, put_aside.zone, tried) == {"open": 1}
     assert put_aside.rows("select sum(deliveries)::int from whatsapp_events") == [(4,)]
 
 
@@ -81,7 +81,7 @@ def test_two_retries_at_once_load_every_line_once(put_aside: Lake) -> None:
 
     def retry_all(_: int) -> int:
         with psycopg.connect(put_aside.settings.conninfo, autocommit=True) as conn:
-            return retry(conn, tried)["loaded"]
+            return retry(conn, put_aside.zone, tried)["loaded"]
 
     with ThreadPoolExecutor(2) as pool:
         assert sum(pool.map(retry_all, range(2))) == 4
@@ -92,7 +92,7 @@ def test_discarded_entries_are_kept_with_who_and_why_and_not_tried_again(put_asi
     tried = entries(put_aside.connection)
     assert discard(put_aside.connection, [each["id"] for each in tried], "ana", "a test") == 5
     assert discard(put_aside.connection, [each["id"] for each in tried], "bia", "again") == 0
-    assert retry(put_aside.connection, tried) == {}
+    assert retry(put_aside.connection, put_aside.zone, tried) == {}
     assert {(each["resolved_by"], each["resolved_reason"]) for each in entries(put_aside.connection, "discarded")} == {
         ("ana", "a test")
     }
@@ -152,7 +152,7 @@ def test_a_list_without_content_says_nothing_private(lake: Lake) -> None:
 
 
 def test_the_counts_of_the_status_add_up_after_a_retry(put_aside: Lake) -> None:
-    retry(put_aside.connection, entries(put_aside.connection))
+    retry(put_aside.connection, put_aside.zone, entries(put_aside.connection))
     counts = status.collect(put_aside.settings)["counts"]
     assert (counts["landed_events"], counts["loaded_events"], counts["quarantined"]) == (5, 4, 1)
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import uvloop
 from conftest import S3
+from factories import SECRET
 from mypy_boto3_s3 import S3Client
 from obstore.store import S3Store
 
@@ -46,7 +47,7 @@ def make_writer(open_bucket: OpenBucket) -> MakeWriter:
     """Return what makes a writer for the bucket."""
 
     def make(endpoint: str | None = None, **options: float) -> LandingWriter:
-        return LandingWriter(open_bucket(endpoint), Metrics(), **options)  # type: ignore[arg-type]  # the tests pass the right numbers
+        return LandingWriter(open_bucket(endpoint), Metrics(), SECRET.encode(), **options)  # type: ignore[arg-type]  # the tests pass the right numbers
 
     return make
 

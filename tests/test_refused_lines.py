@@ -46,8 +46,8 @@ def test_what_postgres_refused_loads_once_it_takes_it(lake: Lake, sqlstate: str)
         assert lake.load() == LoadCounts(files=1, lines=3, loaded=2, quarantined=1)
         [refused] = entries(lake.connection)
         assert (refused["reason"], refused["detail"]) == ("refused_by_postgres", f"{sqlstate} can't store it")
-        assert retry(lake.connection, [refused]) == {"open": 1}
-    assert retry(lake.connection, [refused]) == {"loaded": 1}
+        assert retry(lake.connection, lake.zone, [refused]) == {"open": 1}
+    assert retry(lake.connection, lake.zone, [refused]) == {"loaded": 1}
     assert lake.rows(LEDGER) == [(3, 3, 0, 0)]
     assert lake.rows("select sum(deliveries)::int from whatsapp_events") == [(3,)]
 
@@ -80,7 +80,7 @@ def test_what_postgres_refuses_is_tried_again_beside_others(lake: Lake) -> None:
     refused = line(b'{"type":"x","payload":1e400000}', 1)
     lake.land(refused, line(event(), 2))
     lake.load()
-    assert retry(lake.connection, entries(lake.connection)) == {"open": 1}
+    assert retry(lake.connection, lake.zone, entries(lake.connection)) == {"open": 1}
     assert entries(lake.connection)[0]["reason"] == "refused_by_postgres"
 
 

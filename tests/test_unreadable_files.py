@@ -37,7 +37,7 @@ def test_an_unreadable_file_that_was_put_right_is_loaded_after_a_retry(lake: Lak
     key = lake.land(gzip.compress(line(event(), 1)))
     lake.load()
     lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event(), 1))
-    assert retry(lake.connection, entries(lake.connection)) == {"pending": 1}
+    assert retry(lake.connection, lake.zone, entries(lake.connection)) == {"pending": 1}
     assert lake.load() == LoadCounts(files=1, lines=1, loaded=1)
     assert lake.rows(STATES) == [("loaded", 1)]
 
@@ -45,7 +45,7 @@ def test_an_unreadable_file_that_was_put_right_is_loaded_after_a_retry(lake: Lak
 def test_an_unreadable_file_that_was_not_put_right_is_open_again(lake: Lake) -> None:
     lake.land(gzip.compress(line(event(), 1)))
     lake.load()
-    retry(lake.connection, entries(lake.connection))
+    retry(lake.connection, lake.zone, entries(lake.connection))
     lake.load()
     assert [each["attempts"] for each in entries(lake.connection)] == [2]
 
@@ -82,7 +82,7 @@ def test_a_file_that_the_store_refuses_is_put_aside_and_a_store_that_is_down_is_
         assert [each.fault for each in zone.fetch([file])] == [None]
         proxy.first(answers(403), passes, answers(403))
         [fetched] = zone.fetch([file])
-    batch = Batch.read([fetched])
+    batch = Batch.read([fetched], None)
     assert [(fault["reason"], fault["line_number"], fault["raw"]) for fault in batch.unloadable] == [
         ("unreadable_file", 0, b"")
     ]
@@ -141,5 +141,5 @@ def test_a_file_that_is_corrupt_in_the_store_stops_no_load(lake: Lake, s3: "S3")
         file.write(bytes([incompressible[0] ^ 1]))
     assert lake.load() == LoadCounts(files=2, lines=2, loaded=1, quarantined=1)
     lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event(), 2))
-    retry(lake.connection, entries(lake.connection))
+    retry(lake.connection, lake.zone, entries(lake.connection))
     assert lake.load() == LoadCounts(files=1, lines=1, loaded=1)

@@ -10,32 +10,33 @@ from lake import Lake
 from receiver_process import start_receiver
 from test_cli import wpp_lake
 
-from pipelines.audit.verify import NoSecretError, verify
+from pipelines.audit.verify import verify
+from pipelines.landing.authenticity import NoSecretError, Verifier
 
 if TYPE_CHECKING:
     from conftest import S3
 
-SECRETS = (SECRET.encode(),)
+VERIFIER = Verifier((SECRET.encode(),))
 
 
 def failures(lake: Lake) -> list[str]:
     """Verify everything landed."""
-    return verify(lake.zone, SECRETS)[1]
+    return verify(lake.connection, lake.zone, VERIFIER)[1]
 
 
 def test_untouched_lines_of_both_contracts_verify(lake: Lake) -> None:
     lake.land(line(event(), 1), line(event(), 2, contract="first"), line(b' {"type":"x",\n"payload":1}\t', 3))
-    assert verify(lake.zone, SECRETS) == (3, [])
+    assert verify(lake.connection, lake.zone, VERIFIER) == (3, [])
 
 
 def test_a_previous_secret_verifies_too(lake: Lake) -> None:
     lake.land(line(event()))
-    assert verify(lake.zone, (b"newer", SECRET.encode())) == (1, [])
+    assert verify(lake.connection, lake.zone, Verifier((b"newer", SECRET.encode()))) == (1, [])
 
 
 def test_a_line_signed_with_another_secret_is_found(lake: Lake) -> None:
     key = lake.land(line(event(), 1))
-    assert verify(lake.zone, (b"another",))[1] == [f"{key}:1: the signature does not verify"]
+    assert verify(lake.connection, lake.zone, Verifier((b"another",)))[1] == [f"{key}:1: the signature does not verify"]
 
 
 def test_a_body_that_is_not_what_was_signed_is_found_beside_it(lake: Lake) -> None:
@@ -52,12 +53,12 @@ def test_a_line_in_the_wrong_hour_is_found(lake: Lake) -> None:
 def test_only_the_hour_asked_for_is_verified(lake: Lake) -> None:
     lake.land(line(event(), 1))
     lake.land(b"not a line\n", at=RECEIVED + timedelta(hours=1))
-    assert verify(lake.zone, SECRETS, RECEIVED) == (1, [])
+    assert verify(lake.connection, lake.zone, VERIFIER, RECEIVED) == (1, [])
 
 
 def test_without_a_secret_nothing_is_called_verified(lake: Lake) -> None:
     with pytest.raises(NoSecretError):
-        verify(lake.zone, ())
+        verify(lake.connection, lake.zone, Verifier(()))
 
 
 def test_a_flipped_bit_anywhere_in_a_received_line_is_found(lake: Lake, s3: "S3") -> None:

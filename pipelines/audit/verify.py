@@ -4,44 +4,46 @@ Belongs here: what makes a landed line trustworthy. Not: whether it can be loade
 """
 
 import hashlib
-import hmac
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 
-from pipelines.errors import WppLakeError
-from pipelines.landing.format import LandedEvent, LandingLineError, decode_line, split_lines
+from pipelines.db.connection import Connection
+from pipelines.landing.authenticity import Verifier
+from pipelines.landing.format import LandingLineError, decode_line, split_lines
 from pipelines.landing.zone import FetchedFile, LandingZone
-from receiver.landing import NEWLINES_TO_SPACES, hour_prefix, signature
+from pipelines.loading.ledger import Entry, entries
+from receiver.landing import NEWLINES_TO_SPACES, hour_prefix
 
 
-class NoSecretError(WppLakeError):
-    """There is nothing to verify with."""
-
-
-def verify(zone: LandingZone, secrets: Sequence[bytes], hour: datetime | None = None) -> tuple[int, list[str]]:
-    """Verify one UTC hour's landed lines, or all; return how many there are, and what fails. Raises NoSecretError.
+def verify(
+    conn: Connection, zone: LandingZone, verifier: Verifier, hour: datetime | None = None
+) -> tuple[int, list[str]]:
+    """Verify one UTC hour's landed lines, or all; return how many there are, and what fails.
 
     A failure names the file, and the line where it is one's: that isn't what it was when it was landed.
-    The signature covers the body, and the id in the current contract; the digest that the receiver put beside a file
-    covers the rest of its lines.
+    The signature covers the body, and the id in the current contract; the digest and the mac that the receiver put
+    beside a file cover its key and the rest of its lines, and so does the ledger's digest of what was loaded. Whoever
+    can write the bucket and leaves out what is put beside a file can change a file that isn't loaded yet: times of
+    receipt, the first contract's ids, which of the signed lines it has.
     """
-    if not secrets:
-        raise NoSecretError("WHATSAPP_WEBHOOK_SECRET isn't set: there is nothing to verify with")
     lines = 0
     failures: list[str] = []
-    files = (file for page in zone.files(hour) for file in page)
-    for fetched in zone.fetch(files):
-        lines += len(split_lines(fetched.content))
-        failures += _failures(fetched, secrets)
+    for page in zone.files(hour):
+        loaded = entries(conn, [file.key for file in page])
+        for fetched in zone.fetch(page):
+            lines += len(split_lines(fetched.content))
+            failures += _failures(fetched, verifier, loaded.get(fetched.file.key))
     return lines, failures
 
 
-def _failures(fetched: FetchedFile, secrets: Sequence[bytes]) -> Iterator[str]:
+def _failures(fetched: FetchedFile, verifier: Verifier, entry: Entry | None) -> Iterator[str]:
     key = fetched.file.key
     if fetched.fault:
         yield f"{key}: the store can't give it: {fetched.fault}"
-    if fetched.sha256 is not None and fetched.sha256 != hashlib.sha256(fetched.content).hexdigest():
-        yield f"{key}: the file isn't what the receiver put: its digest differs"
+    elif (fault := verifier.file_fault(key, fetched.content, fetched.metadata)) or (
+        entry and (fault := _other_than_loaded(fetched.content, entry))
+    ):
+        yield f"{key}: {fault}"
     for number, line in enumerate(split_lines(fetched.content), 1):
         try:
             event = decode_line(line)
@@ -49,7 +51,7 @@ def _failures(fetched: FetchedFile, secrets: Sequence[bytes]) -> Iterator[str]:
         except LandingLineError as error:
             yield f"{key}:{number}: {error}"
             continue
-        if not _is_authentic(event, signed, secrets):
+        if not verifier.is_signed(event, signed):
             yield f"{key}:{number}: the signature does not verify"
         elif event.raw is not None and bytes(event.body) != signed.translate(NEWLINES_TO_SPACES).strip(b" \t"):
             yield f"{key}:{number}: body isn't what raw holds"
@@ -57,6 +59,11 @@ def _failures(fetched: FetchedFile, secrets: Sequence[bytes]) -> Iterator[str]:
             yield f"{key}:{number}: received_at isn't in the hour of the key"
 
 
-def _is_authentic(event: LandedEvent, signed: bytes, secrets: Sequence[bytes]) -> bool:
-    right = [signature(secret, event.contract, event.event_id.encode(), signed) for secret in secrets]
-    return any(hmac.compare_digest(each.encode(), event.signature.encode()) for each in right)
+def _other_than_loaded(content: bytes, entry: Entry) -> str | None:
+    """Return how a file differs from its entry. One that was put aside whole counts as one line there."""
+    lines, whole = len(split_lines(content)), entry.lines == entry.quarantined == 1
+    if entry.sha256 and entry.sha256 != hashlib.sha256(content).hexdigest():
+        return "the file isn't what was loaded: its digest differs"
+    if lines != entry.lines and not whole:
+        return f"the file has {lines} lines, and {entry.lines} were loaded"
+    return None

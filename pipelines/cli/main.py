@@ -4,6 +4,7 @@ Belongs here: arguments, exit codes, what is printed. Not: what a verb does. Hea
 `up` and `demo` come from the embedded stack, found by entry point, where it is installed.
 """
 
+import getpass
 import json
 import logging
 import os
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines import env_file
-from pipelines.cli import quarantine
+from pipelines.cli import audit, quarantine
 from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, Hour, connect_lake, fail, folder, read_settings
 from pipelines.errors import WppLakeError, first_line
 from pipelines.landing.hours import parse_day, parse_hour
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.settings import LakeSettings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(audit.app)
 app.add_typer(quarantine.app, name="quarantine")
 
 
@@ -117,28 +119,27 @@ def snapshot(
 
 
 @app.command()
-def verify(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Verify landed lines again, signatures and all; list those that fail, and exit 1 if there are any."""
-    settings = read_settings(data_dir)
-    from pipelines.audit.verify import verify as verify_lines
-    from pipelines.landing.zone import LandingZone
+def rebuild(
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="End with less than there is; needs a reason.")
+    ] = False,
+    reason: Annotated[str | None, typer.Option(help="Why the loss is accepted: it is recorded.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who accepts it; without it the user of this machine.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Load the whole landing zone into emptied tables; until it is done, everybody reads them as they were.
 
-    chosen = None if hour is None else parse_hour(hour)
-    lines, failures = verify_lines(LandingZone(settings), settings.webhook_secrets, chosen)
-    for failure in failures:
-        print(failure)
-    print(f"{lines} lines verified, {len(failures)} failures")
-    raise typer.Exit(bool(failures))
-
-
-@app.command()
-def rebuild(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Load the whole landing zone into emptied tables; until it is done, everybody reads them as they were."""
+    Nothing is done where that would lose what is loaded now, unless it is accepted.
+    """
+    if accept_loss and not reason:
+        fail("--accept-loss needs --reason WHY, which is recorded")
     with connect_lake(data_dir) as conn:
         from pipelines.landing.zone import LandingZone
+        from pipelines.loading.load import AcceptedLoss
         from pipelines.loading.load import rebuild as rebuild_tables
 
-        print(rebuild_tables(conn, LandingZone(read_settings(data_dir)), "rebuild"))
+        accepted = AcceptedLoss(by or getpass.getuser(), reason) if accept_loss and reason else None
+        print(rebuild_tables(conn, LandingZone(read_settings(data_dir)), "rebuild", accepted))
 
 
 @app.command()
@@ -156,20 +157,29 @@ def prune(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 @app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="List nothing; exit 1 unless all is well.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Show processes, counts and snapshots; exit 1 only when nothing could be reported."""
+    """Show processes, counts and snapshots; exit 1 only when nothing could be reported, or a check finds a fault.
+
+    A fault is a process that isn't healthy, a part that doesn't answer, or a landing file that is missing or changed.
+    """
     from pipelines.cli.status import collect, is_of_older_rules
 
-    found = collect(read_settings(data_dir))
+    found = collect(read_settings(data_dir), listed=not check)
     changed = [f"landing file {key} was changed after it was loaded" for key in found["changed_files"]]
+    missing = [f"landing file {key} is missing since it was loaded" for key in found["missing_files"]]
+    unverified = [] if found["load_verify"] else ["LOAD_VERIFY=false: whatever is landed is loaded, signed or not"]
     old = ["the tables are of older rules: `wpp-lake rebuild` makes them anew"] if is_of_older_rules(found) else []
-    for message in found["errors"] + changed + old:
+    for message in found["errors"] + missing + changed + old + unverified:
         print(f"wpp-lake: {message}", file=sys.stderr)
     if as_json:
         print(json.dumps(found))
     else:
         _show(found)
+    if check:
+        ill = [process["name"] for process in found["processes"] if not process["healthy"]]
+        raise typer.Exit(bool(ill or found["errors"] or missing or changed))
     raise typer.Exit(not (found["processes"] or found["counts"] or found["snapshots"]))
 
 

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, connect_lake, fail
+from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, connect_lake, fail, read_settings
 
 app = typer.Typer(no_args_is_help=True, help="What could not be loaded: look, try again, discard.")
 State = Annotated[Literal["open", "loaded", "discarded", "all"], typer.Option(help="Which entries.")]
@@ -57,10 +57,12 @@ def retry(
 ) -> None:
     """Load entries again that are open; what still can't be loaded stays so."""
     with connect_lake(data_dir) as conn:
+        from pipelines.landing.zone import LandingZone
         from pipelines.loading import quarantine
 
+        zone = LandingZone(read_settings(data_dir))
         opened = [each for each in quarantine.entries(conn) if not ids or each["id"] in ids]
-        became = quarantine.retry(conn, [each for each in opened if reason in {None, each["reason"]}])
+        became = quarantine.retry(conn, zone, [each for each in opened if reason in {None, each["reason"]}])
     print(f"{became['loaded']} loaded, {became['open']} still open, {became['pending']} files to load anew")
     _check_open(ids or [], len(opened))
 

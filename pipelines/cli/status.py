@@ -6,7 +6,7 @@ Belongs here: gathering. Not: showing it (main).
 import json
 import os
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TypedDict
 
@@ -16,11 +16,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 
 from pipelines import object_store
-from pipelines.db.connection import check_database
+from pipelines.db.connection import check_database, connect
 from pipelines.db.queries import query
 from pipelines.errors import first_line
 from pipelines.landing.format import split_lines
 from pipelines.landing.zone import LandingZone
+from pipelines.loading.alarms import Watch, alarms
 from pipelines.loading.pending import pending
 from pipelines.orchestration import code_server
 from pipelines.parsing.rules import RULES_VERSION
@@ -49,23 +50,34 @@ class Status(TypedDict):
     processes: list[Process]
     counts: dict[str, int]
     snapshots: dict[str, str | None]
+    missing_files: list[str]
     changed_files: list[str]
+    load_verify: bool
     rules: dict[str, int]
     errors: list[str]
 
 
-def collect(settings: LakeSettings) -> Status:
-    """Gather the status; what can't be asked now is left out, and `errors` says why."""
-    status = Status(processes=_processes(settings), counts={}, snapshots={}, changed_files=[], rules={}, errors=[])
+def collect(settings: LakeSettings, *, listed: bool = True) -> Status:
+    """Gather the status; what can't be asked now is left out, and `errors` says why.
+
+    `listed`: with what takes listings of whole buckets, the landing files that wait for a load and the snapshots.
+    """
+    status = Status(
+        processes=_processes(settings), counts={}, snapshots={}, missing_files=[], changed_files=[],
+        load_verify=settings.load_verify, rules={}, errors=[],
+    )  # fmt: skip
     with _noting(status, "counts"):
         check_database(settings)
-        _ask_store(settings, settings.landing_bucket)
-        status["counts"] = _counts(settings, status["changed_files"].append)
         status["rules"] = _rules(settings)
+        _ask_store(settings, settings.landing_bucket)
+        status["counts"] = _counts(settings, listed=listed)
+        with connect(settings) as conn:
+            for alarm in alarms(conn):
+                (status["missing_files"] if alarm.kind == "missing" else status["changed_files"]).append(alarm.key)
     with _noting(status, "snapshots"):
         _ask_store(settings, settings.snapshot_bucket)
         store = SnapshotStore(settings)
-        status["snapshots"] = {table: store.newest(table) for table in SCHEMAS}
+        status["snapshots"] = {table: store.newest(table) for table in SCHEMAS if listed}
     return status
 
 
@@ -139,14 +151,14 @@ def _rules(settings: LakeSettings) -> dict[str, int]:
     return {"oldest": oldest or RULES_VERSION, "current": RULES_VERSION}
 
 
-def _counts(settings: LakeSettings, alarm: Callable[[str], object]) -> dict[str, int]:
-    """Count what is landed and loaded; files that the ledger doesn't know are read to count their lines."""
+def _counts(settings: LakeSettings, *, listed: bool) -> dict[str, int]:
+    """Count what is landed and loaded; `listed`: files that the ledger doesn't know are read to count their lines."""
     zone = LandingZone(settings)
-    with psycopg.connect(settings.conninfo) as conn:
+    with connect(settings) as other, psycopg.connect(settings.conninfo) as conn:
         # One moment for the counts and for what the ledger knows, so that each listed file counts once.
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         counts: dict[str, int] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
-        waiting = list(pending(conn, zone, alarm=alarm))
+        waiting = list(pending(conn, zone, watch=Watch(other, zone))) if listed else []
     counts["landed_files"] += len(waiting)
     counts["landed_events"] += sum(len(split_lines(each.content)) for each in zone.fetch(waiting))
     return counts

@@ -6,8 +6,8 @@ what comes after a key that obstore can't hold.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -16,9 +16,10 @@ import obstore
 from obstore.store import S3Store
 
 from pipelines import object_store
+from pipelines.landing.authenticity import Verifier
 from pipelines.prefetch import prefetch
 from pipelines.settings import LakeSettings
-from receiver.landing import DIGEST, PREFIX, hour_prefix
+from receiver.landing import PREFIX, hour_prefix
 
 if TYPE_CHECKING:
     from obstore import GetResult
@@ -43,14 +44,15 @@ class LandingFile:
 
 @dataclass(frozen=True, slots=True)
 class FetchedFile:
-    """A landing file with its bytes, and the SHA-256 (hex) that the receiver noted of them.
+    """A landing file with its bytes, and what the receiver put beside them: `sha256`, `mac` and `key_id`, in hex.
 
-    `fault` says why there are no bytes, where the store has the file and can't give it, or not all of it.
+    Copies may lack the latter. `fault` says why there are no bytes, where the store has the file and can't give it, or
+    not all of it.
     """
 
     file: LandingFile
     content: bytes
-    sha256: str | None
+    metadata: Mapping[str, str] = field(default_factory=dict)
     fault: str | None = None
 
 
@@ -85,6 +87,10 @@ class LandingZone:
             for found in pages.paginate(Bucket=self._settings.landing_bucket, Prefix=prefix, StartAfter=last):
                 yield _landing_files((each["Key"], each["Size"], each["ETag"]) for each in found.get("Contents", ()))
 
+    def verifier(self) -> Verifier | None:
+        """Return what its lines are verified with, None where LOAD_VERIFY=false. Raises NoSecretError."""
+        return Verifier(self._settings.webhook_secrets) if self._settings.load_verify else None
+
     def fetch(self, files: Iterable[LandingFile]) -> Iterator[FetchedFile]:
         """Yield the files with their bytes, in their order, some of them fetched ahead: bounded in number and bytes."""
         return prefetch(self._read, files, threads=FETCHERS, ahead=AHEAD_BYTES, weight=_weight)
@@ -97,12 +103,12 @@ class LandingZone:
             try:
                 found, content = self._get(file.key)
             except NOT_GIVEN as error:
-                return FetchedFile(file, b"", None, " ".join(str(error).split())[:300])
+                return FetchedFile(file, b"", fault=" ".join(str(error).split())[:300])
         if len(content) != file.size:
-            return FetchedFile(file, b"", None, f"{len(content)} bytes, where the store lists {file.size}")
+            return FetchedFile(file, b"", fault=f"{len(content)} bytes, where the store lists {file.size}")
         if file.etag and found.meta["e_tag"] != file.etag:
-            return FetchedFile(file, b"", None, "not what the store listed: it was changed meanwhile")
-        return FetchedFile(file, content, found.attributes.get(DIGEST))
+            return FetchedFile(file, b"", fault="not what the store listed: it was changed meanwhile")
+        return FetchedFile(file, content, {name: str(value) for name, value in found.attributes.items()})
 
     def _check_fault(self, file: LandingFile) -> None:
         """Raise unless it is the file's own fault that the store doesn't give it: it says that it has it, or not."""

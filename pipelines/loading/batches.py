@@ -4,6 +4,7 @@ Belongs here: which files make one, and what is known of it before Postgres has 
 changing the tables.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -11,9 +12,10 @@ from typing import Any, Self
 
 import msgspec
 
+from pipelines.landing.authenticity import Verifier
 from pipelines.landing.zone import FetchedFile, LandingFile
 from pipelines.loading.observations import Observations
-from pipelines.parsing.rows import Row, UnloadableError, read_file, read_line
+from pipelines.parsing.rows import NOT_AUTHENTIC, Row, UnloadableError, read_file, read_line
 
 WHOLE_FILE = 0  # the line number of a file that was put aside as a whole
 HEAD_BYTES = 65_536  # what is kept of such a file: the landing zone has it all
@@ -32,41 +34,58 @@ class LandedRow(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 @dataclass
 class Batch:
-    """The lines of some landing files, told apart: loadable or not. Line numbers count from 1."""
+    """The lines of some landing files, told apart: loadable or not. Line numbers count from 1.
 
+    A line must be one that `verifier` finds signed; None takes each for it.
+    """
+
+    verifier: Verifier | None
     files: list[LandingFile] = field(default_factory=list)
+    sha256: dict[str, str] = field(default_factory=dict)
     lines: Counter[str] = field(default_factory=Counter)
     loadable: list[LandedRow] = field(default_factory=list)
     unloadable: list[dict[str, Any]] = field(default_factory=list)
     seen: Observations | None = None
 
     @classmethod
-    def read(cls, fetched: Iterable[FetchedFile]) -> Self:
+    def read(cls, fetched: Iterable[FetchedFile], verifier: Verifier | None) -> Self:
         """Read the lines of some files."""
-        batch = cls()
+        batch = cls(verifier)
         for each in fetched:
             batch.add(each)
         batch.observe()
         return batch
 
     def add(self, fetched: FetchedFile) -> None:
-        """Read a file's lines; one that can't be read is put aside whole."""
+        """Read a file's lines; one that can't be read, or of which nothing is authentic, is put aside whole."""
         key, content = fetched.file.key, fetched.content
         self.files.append(fetched.file)
+        if not fetched.fault:
+            self.sha256[key] = hashlib.sha256(content).hexdigest()
+        bad = len(self.unloadable)
         try:
-            lines = read_file(content, fetched.fault)
+            self.lines[key] += self._add_lines(fetched)
         except UnloadableError as error:
+            del self.unloadable[bad:]
             self.lines[key] += 1
             self._put_aside(key, WHOLE_FILE, error.reason, error.detail, content[:HEAD_BYTES])
-            return
-        self.lines[key] += len(lines)
+
+    def _add_lines(self, fetched: FetchedFile) -> int:
+        """Read a file's lines, and return how many there are. Raises UnloadableError for a file to put aside whole."""
+        good, bad = len(self.loadable), len(self.unloadable)
+        lines = read_file(fetched.content, fetched.fault)
+        if self.verifier and (fault := self.verifier.file_fault(fetched.file.key, fetched.content, fetched.metadata)):
+            raise UnloadableError(NOT_AUTHENTIC, fault)
         for number, line in enumerate(lines, 1):
-            self.add_line(key, number, line)
+            self.add_line(fetched.file.key, number, line)
+        if self.verifier and len(self.loadable) == good and _is_forged(self.unloadable[bad:]):
+            raise UnloadableError(NOT_AUTHENTIC, self.verifier.explain(fetched.metadata))
+        return len(lines)
 
     def add_line(self, key: str, number: int, line: bytes) -> None:
         """Read one line."""
         try:
-            self.loadable.append(LandedRow(key, number, read_line(line), line))
+            self.loadable.append(LandedRow(key, number, read_line(line, self.verifier), line))
         except UnloadableError as error:
             self._put_aside(key, number, error.reason, error.detail, line)
         except Exception as error:  # noqa: BLE001  no line may stop the others, whatever it is that nobody thought of
@@ -84,7 +103,9 @@ class Batch:
         if all(file.key in keys for file in self.files):
             return self
         return Batch(
+            self.verifier,
             [file for file in self.files if file.key in keys],
+            self.sha256,
             self.lines,
             [each for each in self.loadable if each.landing_key in keys],
             [fault for fault in self.unloadable if fault["landing_key"] in keys],
@@ -115,6 +136,12 @@ class Batch:
     def _put_aside(self, key: str, number: int, reason: str, detail: str, raw: bytes) -> None:
         fault = {"landing_key": key, "line_number": number, "reason": reason, "detail": detail, "raw": raw}
         self.unloadable.append(fault)
+
+
+def _is_forged(faults: Iterable[dict[str, Any]]) -> bool:
+    """Tell whether some lines, none of which can be loaded, have signatures, and none that verifies."""
+    reasons = {fault["reason"] for fault in faults}
+    return NOT_AUTHENTIC in reasons and reasons <= {NOT_AUTHENTIC, "bad_line"}
 
 
 def in_batches(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:

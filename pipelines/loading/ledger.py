@@ -1,7 +1,7 @@
 """The ledger: which landing files were loaded, with how many lines of each kind.
 
-Belongs here: the entry of a file, comparing listed files with the entries. Not: finding files (pending), what a line is
-(parsing).
+Belongs here: the entry of a file, and which files have none. Not: listing (pending), files that aren't what the entry
+says (alarms), what a line is (parsing).
 """
 
 from collections import Counter
@@ -42,21 +42,21 @@ class Entry(NamedTuple):
     key: str
     etag: str | None
     size: int
+    sha256: str | None  # of the bytes that were loaded; None where the store gave none
     lines: int
     loaded: int
     duplicates: int
     quarantined: int
 
 
-def compare(conn: Connection, files: Sequence[LandingFile]) -> tuple[set[str], set[str]]:
-    """Return the keys of listed files that the ledger doesn't know, and of those it knows with another size or etag."""
-    listed = {
-        "keys": [file.key for file in files],
-        "sizes": [file.size for file in files],
-        "etags": [file.etag for file in files],
-    }
-    found = conn.execute(query("load/new_files"), listed).fetchall()
-    return {key for key, changed in found if not changed}, {key for key, changed in found if changed}
+def unknown(conn: Connection, files: Sequence[LandingFile]) -> set[str]:
+    """Return the keys of those files that have no entry."""
+    return {key for (key,) in conn.execute(query("load/new_files"), {"keys": [file.key for file in files]})}
+
+
+def entries(conn: Connection, keys: Sequence[str]) -> dict[str, Entry]:
+    """Return the entries of some landing files, by key."""
+    return {found[0]: Entry(*found) for found in conn.execute(query("load/entries"), {"keys": list(keys)})}
 
 
 def enter(conn: Connection, batch: Batch, run_id: str, new: Sequence[LandedRow]) -> LoadCounts:
@@ -77,5 +77,7 @@ def _entries(batch: Batch, new: Sequence[LandedRow]) -> list[Entry]:
     entries = []
     for file in batch.files:
         lines, good, first = batch.lines[file.key], loadable[file.key], loaded[file.key]
-        entries.append(Entry(file.key, file.etag, file.size, lines, first, good - first, lines - good))
+        entries.append(
+            Entry(file.key, file.etag, file.size, batch.sha256.get(file.key), lines, first, good - first, lines - good)
+        )
     return entries

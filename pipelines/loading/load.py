@@ -13,18 +13,22 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 from psycopg import errors
 
 from pipelines.db.connection import Connection
 from pipelines.db.migrations import check_schema
 from pipelines.db.queries import query
+from pipelines.errors import WppLakeError
+from pipelines.landing.authenticity import Verifier
 from pipelines.landing.zone import LandingFile, LandingZone
 from pipelines.loading import ledger
+from pipelines.loading.alarms import Watch, count_alarms, log_alarms
 from pipelines.loading.batches import Batch, in_batches
 from pipelines.loading.events import OvertakenError
 from pipelines.loading.ledger import LoadCounts
-from pipelines.loading.pending import forget_hours, pending
+from pipelines.loading.pending import forget_hours, list_everything, pending
 from pipelines.loading.store import exclusive_transaction, store
 from pipelines.prefetch import prefetch
 
@@ -32,32 +36,49 @@ from pipelines.prefetch import prefetch
 RACES = (errors.UniqueViolation, errors.DeadlockDetected, OvertakenError)
 SWITCH_SECONDS = 0.0005
 GC_THRESHOLD = 50_000
+REMEDY = "Restore the files, or accept the loss: `wpp-lake rebuild --accept-loss --reason WHY`"
 LISTED_FILES = 100_000  # so many are listed at once, some 35 MB of memory
 
 _log = logging.getLogger(__name__)
+
+
+class LossError(WppLakeError):
+    """A rebuild would end with less than there is."""
+
+
+class AcceptedLoss(NamedTuple):
+    """Who accepts that a rebuild ends with less than there is, and why."""
+
+    by: str
+    reason: str
+
+
+NOBODY = AcceptedLoss("", "")
 
 
 def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id: str) -> LoadCounts:
     """Load what the ledger lacks of these UTC hours, batch by batch, and return what was done.
 
     `conn` is in autocommit mode. Any number of loads may run at once. A batch that fails leaves those before it loaded;
-    the next load goes on from there.
+    the next load goes on from there. What of these hours isn't what was loaded becomes an alarm. Raises NoSecretError.
     """
+    verifier = zone.verifier()
     done, loaded, began = LoadCounts(), 0, time.monotonic()
     hours = sorted({hour.replace(minute=0, second=0, microsecond=0) for hour in hours})
     (moment,) = conn.execute(query("load/moment")).fetchone() or (None,)
-    waiting = (file for hour in hours for file in pending(conn, zone, hour))
+    waiting = (file for hour in hours for file in pending(conn, zone, hour, Watch(conn, zone, hour)))
     with _at_speed():
         while files := list(islice(waiting, LISTED_FILES)):
             conn.execute(query("load/staging_tables"))
             left = sum(file.size for file in files)
-            for batch in _read_ahead(zone, files):
+            for batch in _read_ahead(zone, verifier, files):
                 done += load_batch(conn, batch, run_id)
                 size = sum(file.size for file in batch.files)
                 loaded, left = loaded + size, left - size
                 del batch  # while the next one is read to its end
                 _log.info("%s", progress(done, loaded, left, time.monotonic() - began))
     forget_hours(conn, hours, moment)
+    log_alarms(conn)
     return done
 
 
@@ -80,18 +101,26 @@ def _at_speed() -> Iterator[None]:
         gc.set_threshold(*thresholds)
 
 
-def rebuild(conn: Connection, zone: LandingZone, run_id: str) -> LoadCounts:
+def rebuild(conn: Connection, zone: LandingZone, run_id: str, accepted: AcceptedLoss | None = None) -> LoadCounts:
     """Empty the tables and load the whole landing zone again, in one transaction, and return what was done.
 
     Until it ends everybody else reads the tables as they were, and so they stay if it fails; other loads wait. Of the
     quarantine what was discarded stays, of the tables what the landing zone doesn't hold: tenants, internal names and
-    identities that somebody has set. Raises SchemaError.
+    identities that somebody has set. While landing files are missing or changed, or where lines that are rows now would
+    be none, it raises LossError; a loss that is accepted is recorded. Raises NoSecretError, SchemaError.
     """
     check_schema(conn)
+    list_everything(conn, zone)
+    if any(counts := count_alarms(conn)) and not accepted:
+        raise LossError(f"{counts}: nothing was changed. {REMEDY}")
     with exclusive_transaction(conn):
+        conn.execute(query("load/former_ledger"))
         conn.execute(query("load/assigned"))
         conn.execute(query("load/empty"))
         done = load(conn, zone, {file.hour for page in zone.files() for file in page}, run_id)
+        (lost,) = conn.execute(query("load/losses"), (accepted or NOBODY)._asdict()).fetchone() or (0,)
+        if lost and not accepted:
+            raise LossError(f"{lost} lines that are rows now would be none: nothing was changed. {REMEDY}")
         conn.execute(query("load/assigned_again"))
         return done
 
@@ -102,9 +131,9 @@ def progress(done: LoadCounts, loaded: int, left: int, seconds: float) -> str:
     return f"{done}; {done.lines / seconds:,.0f} lines/s, {share:.0%} left, about {remaining:,.0f} s"
 
 
-def _read_ahead(zone: LandingZone, files: Iterable[LandingFile]) -> Iterator[Batch]:
+def _read_ahead(zone: LandingZone, verifier: Verifier | None, files: Iterable[LandingFile]) -> Iterator[Batch]:
     """Yield files in batches of read lines, the next one being read while Postgres has the one before."""
-    return prefetch(lambda batch: Batch.read(zone.fetch(batch)), in_batches(files))
+    return prefetch(lambda batch: Batch.read(zone.fetch(batch), verifier), in_batches(files))
 
 
 def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
@@ -122,8 +151,7 @@ def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
 
 
 def _load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
-    unknown, _changed = ledger.compare(conn, batch.files)
-    batch = batch.only(unknown)
+    batch = batch.only(ledger.unknown(conn, batch.files))
     if not batch.files:
         return LoadCounts()
     batch.withhold(set(conn.execute(query("load/discarded"), {"keys": [file.key for file in batch.files]})))

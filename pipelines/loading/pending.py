@@ -1,67 +1,57 @@
 """Finds landing files that the ledger lacks, and remembers in which hours they are.
 
-Belongs here: comparing listings with the ledger, of an hour or of the whole landing zone. Not: loading what is found
-(load), nor how the store lists (landing).
+Belongs here: listing an hour or the whole landing zone for what is new. Not: what became of the files that were loaded
+(alarms), loading what is found (load), nor how the store lists (landing).
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.landing.zone import LandingFile, LandingZone
-from pipelines.loading.ledger import compare
+from pipelines.loading.alarms import Watch, log_alarms
+from pipelines.loading.ledger import unknown
 
 TOLD_EVERY = 100  # pages of up to 1,000 files
-
-Alarm = Callable[[str], object]
 
 _log = logging.getLogger(__name__)
 
 
-def _log_change(key: str) -> None:
-    _log.error("landing file %s was changed after it was loaded; it is not loaded again", key)
-
-
 def pending(
-    conn: Connection, zone: LandingZone, hour: datetime | None = None, alarm: Alarm = _log_change
+    conn: Connection, zone: LandingZone, hour: datetime | None = None, watch: Watch | None = None
 ) -> Iterator[LandingFile]:
-    """Yield the landing files that the ledger doesn't know, of one hour or of all.
-
-    One that it knows with another size or etag was changed, which nothing may do: `alarm` gets its key, and it isn't
-    loaded again.
-    """
+    """Yield the landing files that the ledger doesn't know, of one hour or of all; `watch` compares the others."""
     for page in zone.files(hour):
-        yield from _pending_of(conn, page, alarm)
-
-
-def _pending_of(conn: Connection, page: Sequence[LandingFile], alarm: Alarm) -> Iterator[LandingFile]:
-    unknown, changed = compare(conn, page)
-    for file in page:
-        if file.key in changed:
-            alarm(file.key)
-        elif file.key in unknown:
-            yield file
+        if watch:
+            watch.compare(page)
+        new = unknown(conn, page)
+        yield from (file for file in page if file.key in new)
+    if watch:
+        watch.end()
 
 
 def list_everything(conn: Connection, zone: LandingZone, pages: int | None = None) -> bool:
-    """List the whole landing zone and note its pending hours; return whether it was listed to its end.
+    """List the whole landing zone, note its pending hours and alarms; return whether it was listed to its end.
 
     That takes some 50 microseconds per file. It ends early where there are more than so many pages of 1,000 files, with
     what was found noted. `conn` is in autocommit mode.
     """
     files = found = 0
-    listing = zone.files()
+    watch, listing = Watch(conn, zone), zone.files()
     for number, page in enumerate(islice(listing, pages), 1):
-        waiting = list(_pending_of(conn, page, _log_change))
-        files, found = files + len(page), found + len(waiting)
-        note_hours(conn, {file.hour for file in waiting})
+        watch.compare(page)
+        new = unknown(conn, page)
+        files, found = files + len(page), found + len(new)
+        note_hours(conn, {file.hour for file in page if file.key in new})
         if number % TOLD_EVERY == 0:
             _log.info("%d landing files listed, %d of them pending", files, found)
     if next(listing, None):
         return False
+    watch.end()
+    log_alarms(conn)
     conn.execute(query("load/note_listing"), {"files": files, "pending": found})
     return True
 

@@ -15,6 +15,8 @@ from pipelines.db.connection import Connection
 from pipelines.db.migrations import check_schema
 from pipelines.db.queries import query
 from pipelines.errors import WppLakeError
+from pipelines.landing.authenticity import Verifier
+from pipelines.landing.zone import LandingZone
 from pipelines.loading.batches import BATCH_BYTES, WHOLE_FILE, Batch, LandedRow
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.store import exclusive_transaction, store
@@ -41,16 +43,17 @@ def entry(conn: Connection, entry_id: UUID) -> Entry:
     return found
 
 
-def retry(conn: Connection, tried: Sequence[Entry]) -> Counter[str]:
+def retry(conn: Connection, zone: LandingZone, tried: Sequence[Entry]) -> Counter[str]:
     """Load these entries' bytes again, those that are still open, and return how many ended in which state.
 
     Each transaction takes a bounded number of bytes, loads what it can, marks it and corrects the ledger. A file that
     was put aside as a whole becomes new again ("pending"): the next load reads it. `conn` is in autocommit mode.
-    Raises SchemaError.
+    Raises NoSecretError, SchemaError.
     """
     check_schema(conn)
+    verifier = zone.verifier()
     conn.execute(query("load/staging_tables"))
-    return sum((_retry(conn, ids) for ids in _bounded(tried)), Counter[str]())
+    return sum((_retry(conn, verifier, ids) for ids in _bounded(tried)), Counter[str]())
 
 
 def discard(conn: Connection, ids: Sequence[UUID], by: str, reason: str) -> int:
@@ -72,10 +75,10 @@ def _bounded(tried: Sequence[Entry]) -> Iterator[list[UUID]]:
         yield ids
 
 
-def _retry(conn: Connection, ids: Sequence[UUID]) -> Counter[str]:
+def _retry(conn: Connection, verifier: Verifier | None, ids: Sequence[UUID]) -> Counter[str]:
     with exclusive_transaction(conn):
         found = conn.execute(query("quarantine/open"), {"ids": list(ids)}).fetchall()
-        batch, files = Batch(), 0
+        batch, files = Batch(verifier), 0
         for _, key, number, raw in found:
             if number == WHOLE_FILE:
                 files += conn.execute(query("quarantine/forget_file"), {"key": key}).rowcount

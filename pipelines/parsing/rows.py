@@ -14,9 +14,11 @@ import msgspec
 import orjson
 
 from pipelines.errors import WppLakeError
+from pipelines.landing.authenticity import Verifier
 from pipelines.landing.format import LandingLineError, decode_line, split_lines, storable
 from pipelines.parsing.extraction import Extracted, extract
 
+NOT_AUTHENTIC = "not_authentic"
 MAX_TYPE = 100  # characters
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 # What jsonb refuses of numbers that are no double's infinity: it takes 131,072 digits before the point and 16,383 after
@@ -103,13 +105,15 @@ def _is_landed(line: bytes) -> bool:
     return True
 
 
-def read_line(line: bytes) -> Row:
-    """Return the row of one landed line. Raises UnloadableError."""
+def read_line(line: bytes, verifier: Verifier | None = None) -> Row:
+    """Return the row of one landed line, which `verifier` must find signed. Raises UnloadableError."""
     try:
         event = decode_line(line)
         signed = event.signed
     except LandingLineError as error:
         raise UnloadableError("bad_line", str(error)) from None
+    if verifier and not verifier.is_signed(event, signed):
+        raise UnloadableError(NOT_AUTHENTIC, "none of the secrets made its signature")
     text = storable(signed)
     body, doubtful = _parse(text)
     kind = body.get("type")

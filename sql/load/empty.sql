@@ -6,5 +6,6 @@ delete from whatsapp_jid_pairs;
 delete from whatsapp_participants;
 delete from whatsapp_groups;
 delete from landing_files;
+delete from landing_alarms;
 delete from quarantined_events where state <> 'discarded';
 update event_days set revision = default;

@@ -1,0 +1,172 @@
+"""Compares landing zone, ledger, tables and current Parquet files, and names every difference.
+
+Belongs here: which comparisons there are, and what mends what they find. Not: whether landed lines are authentic
+(verify). Database and ledger are seen at one moment. Memory is bounded: what is compared lies in temporary tables.
+"""
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+from botocore.exceptions import ClientError
+from psycopg import sql
+
+from pipelines.db import binary_copy
+from pipelines.db.binary_copy import row, text
+from pipelines.db.connection import Connection
+from pipelines.db.queries import query
+from pipelines.landing.format import LandingLineError, decode_line, split_lines
+from pipelines.landing.hours import FIRST_DATE, today
+from pipelines.landing.zone import FetchedFile, LandingZone
+from pipelines.loading.alarms import alarms
+from pipelines.loading.pending import list_everything
+from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
+from pipelines.snapshots.schemas import EVENTS, SCHEMAS
+
+RECENT = timedelta(days=7)
+NAMED = 20  # differences of one kind
+ID_BYTES = 16
+RESTORE = "restore the landing file; if it is lost, `wpp-lake rebuild --accept-loss --reason WHY`"
+REBUILD = "`wpp-lake rebuild`"
+# The comparisons in the database, sql/reconcile/<name>.sql, and what mends a difference.
+COMPARISONS = {
+    "files": RESTORE,
+    "entries": REBUILD,
+    "sums": REBUILD,
+    "not_in_tables": REBUILD,
+    "not_landed": RESTORE,
+    "references": REBUILD,
+}
+IDS = {EVENTS: "event_id", "whatsapp_participant_jids": "jid"}  # the others': id
+
+
+class Difference(NamedTuple):
+    """One thing that isn't as it must be: its kind, what it is, what is wrong with it, and what mends that."""
+
+    kind: str
+    what: str
+    fault: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.what}: {self.fault}. To mend it: {self.remedy}"
+
+
+@dataclass
+class Report:
+    """What was compared and found. What is behind or open in quarantine is told; that is no difference."""
+
+    compared: Counter[str] = field(default_factory=Counter)
+    told: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)  # differences of each kind
+    differences: list[Difference] = field(default_factory=list)  # the first ones of each kind
+
+    def add(self, kind: str, faults: Iterable[tuple[str, str]], remedy: str) -> None:
+        """Count faults, and name the first ones."""
+        for what, fault in faults:
+            self.found[kind] += 1
+            if self.found[kind] <= NAMED:
+                self.differences.append(Difference(kind, what, fault, remedy))
+
+
+class _CurrentFile(NamedTuple):
+    table: str
+    day: date
+    revision: str
+    current: bool
+
+
+def reconcile(conn: Connection, zone: LandingZone, store: SnapshotStore, *, full: bool = False) -> Report:
+    """Compare everything; of lines and Parquet files those of the last 7 days or, `full`, all of them.
+
+    Changes nothing but the alarms. `conn` is in autocommit mode, and of a role that may make temporary tables.
+    """
+    report = Report()
+    list_everything(conn, zone)
+    for alarm in alarms(conn):
+        report.add(alarm.kind, [(alarm.key, f"noted at {alarm.noted_at.astimezone(UTC):%Y-%m-%d %H:%M}")], RESTORE)
+    now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    since = datetime.combine(FIRST_DATE, time(), UTC) if full else now - RECENT
+    with conn.transaction():
+        conn.execute("set transaction isolation level repeatable read")
+        conn.execute(query("reconcile/staging"))
+        hours = [None] if full else [since + timedelta(hours=number) for number in range(RECENT.days * 24 + 2)]
+        _stage(conn, (fetched for hour in hours for page in zone.files(hour) for fetched in zone.fetch(page)), report)
+        for kind, remedy in COMPARISONS.items():
+            report.add(kind, conn.cursor().stream(query(f"reconcile/{kind}"), {"since": since}), remedy)
+        for file in _snapshot_files(conn, since.date()):
+            _compare_file(conn, store, file, report)
+        report.told.update({f"{reason}, open in quarantine": n for reason, n in conn.execute(query("reconcile/open"))})
+    return report
+
+
+def _stage(conn: Connection, files: Iterable[FetchedFile], report: Report) -> None:
+    """Copy what landing files hold into temporary tables: each file's number of lines and digest, each line's id."""
+    described: list[bytes] = []
+
+    def lines() -> Iterator[bytes]:
+        for fetched in files:
+            if fetched.fault:
+                report.add("unreadable", [(fetched.file.key, fetched.fault)], RESTORE)
+                continue
+            key, found = text(fetched.file.key), split_lines(fetched.content)
+            digest = text(hashlib.sha256(fetched.content).hexdigest())
+            described.append(row(key, binary_copy.field(len(found).to_bytes(4)), digest))
+            report.compared.update(landing_files=1, landed_lines=len(found))
+            yield from (
+                row(binary_copy.field(event_id), key, binary_copy.field(number.to_bytes(4)))
+                for number, line in enumerate(found, 1)
+                if (event_id := _event_id(line))
+            )
+
+    binary_copy.copy(conn, "reconcile/copy_lines", lines())
+    binary_copy.copy(conn, "reconcile/copy_files", iter(described))
+    conn.execute(query("reconcile/analyze"))
+
+
+def _event_id(line: bytes) -> bytes | None:
+    """Return the 16 bytes of a landed line's id, None for a line that can't have become a row."""
+    try:
+        event_id = bytes.fromhex(decode_line(line).event_id.replace("-", ""))
+    except (LandingLineError, ValueError):
+        return None
+    return event_id if len(event_id) == ID_BYTES else None
+
+
+def _snapshot_files(conn: Connection, since: date) -> list[_CurrentFile]:
+    wanted = {"events": EVENTS, "tables": list(SCHEMAS), "since": since, "today": today()}
+    return [_CurrentFile(*found) for found in conn.execute(query("reconcile/snapshot_files"), wanted)]
+
+
+def _compare_file(conn: Connection, store: SnapshotStore, file: _CurrentFile, report: Report) -> None:
+    """Compare the ids of a Parquet file with those of its table, unless something has changed since it was written."""
+    key, remedy = snapshot_key(file.table, file.day), f"`wpp-lake snapshot --date {file.day}`"
+    with tempfile.TemporaryFile() as content:
+        try:
+            revision = store.get(key, content).get("revision")
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004  not found
+                raise
+            report.add("parquet", [(key, "it was written, and isn't in the bucket")], remedy)
+            return
+        if not file.current or revision != file.revision:
+            report.told["Parquet files behind their tables"] += 1
+            return
+        ids = IDS.get(file.table, "id")
+        batches = pq.ParquetFile(content).iter_batches(columns=[ids])
+        binary_copy.copy(
+            conn, "reconcile/copy_ids", (row(text(each)) for batch in batches for each in batch[0].to_pylist())
+        )
+    of_date = "(received_at at time zone 'UTC')::date = %(day)s" if file.table == EVENTS else "true"
+    compare = sql.SQL(query("reconcile/parquet").decode()).format(
+        id=sql.Identifier(ids), table=sql.Identifier(file.table), condition=sql.SQL(of_date)
+    )
+    faults = conn.execute(compare, {"day": file.day}).fetchall()
+    report.add("parquet", ((key, f"{each} {fault}") for each, fault in faults), remedy)
+    report.compared["parquet_files"] += 1
+    conn.execute(query("reconcile/forget_ids"))

@@ -1,0 +1,58 @@
+"""The verbs that check what is stored: verify, reconcile.
+
+Belongs here: their arguments and what they print. Not: the checks themselves (audit).
+"""
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, Hour, connect_lake, read_settings
+from pipelines.landing.hours import parse_hour
+
+app = typer.Typer()
+
+
+@app.command()
+def verify(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Verify landed lines again, signatures and all; list those that fail, and exit 1 if there are any."""
+    settings, chosen = read_settings(data_dir), None if hour is None else parse_hour(hour)
+    from pipelines.audit.verify import verify as verify_lines
+    from pipelines.landing.authenticity import Verifier
+    from pipelines.landing.zone import LandingZone
+
+    verifier = Verifier(settings.webhook_secrets)
+    with connect_lake(data_dir) as conn:
+        lines, failures = verify_lines(conn, LandingZone(settings), verifier, chosen)
+    for failure in failures:
+        print(failure)
+    print(f"{lines} lines verified, {len(failures)} failures")
+    raise typer.Exit(bool(failures))
+
+
+@app.command()
+def reconcile(
+    full: Annotated[
+        bool, typer.Option("--full", help="All lines and Parquet files, not the last 7 days' alone.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Compare landing zone, ledger, tables and Parquet files; name what differs, and exit 1 if anything does."""
+    settings = read_settings(data_dir)
+    from pipelines.audit.reconcile import reconcile as compare
+    from pipelines.landing.zone import LandingZone
+    from pipelines.snapshots.bucket import SnapshotStore
+
+    with connect_lake(data_dir) as conn:
+        report = compare(conn, LandingZone(settings), SnapshotStore(settings), full=full)
+    if as_json:
+        differences = [each._asdict() for each in report.differences]
+        print(json.dumps(asdict(report) | {"ok": not report.found, "differences": differences}))
+    else:
+        print(*report.differences, *(f"{name}: {number}" for name, number in report.told.items()), sep="\n")
+        compared = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in report.compared.items())
+        print(f"{compared} compared: {report.found.total()} differences")
+    raise typer.Exit(bool(report.found))

@@ -1,0 +1,1 @@
+copy parquet_ids (id) from stdin (format binary);

@@ -1,0 +1,2 @@
+-- Before the next Parquet file.
+truncate parquet_ids;
