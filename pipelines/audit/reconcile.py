@@ -5,15 +5,12 @@ Belongs here: which comparisons there are, and what mends what they find. Not: w
 """
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
-from botocore.exceptions import ClientError
 from psycopg import sql
 
 from pipelines.db import binary_copy
@@ -146,22 +143,17 @@ def _snapshot_files(conn: Connection, since: date) -> list[_CurrentFile]:
 def _compare_file(conn: Connection, store: SnapshotStore, file: _CurrentFile, report: Report) -> None:
     """Compare the ids of a Parquet file with those of its table, unless something has changed since it was written."""
     key, remedy = snapshot_key(file.table, file.day), f"`wpp-lake snapshot --date {file.day}`"
-    with tempfile.TemporaryFile() as content:
-        try:
-            revision = store.get(key, content).get("revision")
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:  # noqa: PLR2004  not found
-                raise
+    ids = IDS.get(file.table, "id")
+    with store.open(file.table, file.day) as opened:
+        if opened is None:
             report.add("parquet", [(key, "it was written, and isn't in the bucket")], remedy)
             return
-        if not file.current or revision != file.revision:
+        metadata, content = opened
+        if not file.current or metadata.get("revision") != file.revision:
             report.told["Parquet files behind their tables"] += 1
             return
-        ids = IDS.get(file.table, "id")
-        batches = pq.ParquetFile(content).iter_batches(columns=[ids])
-        binary_copy.copy(
-            conn, "reconcile/copy_ids", (row(text(each)) for batch in batches for each in batch[0].to_pylist())
-        )
+        values = (each for batch in content.iter_batches(columns=[ids]) for each in batch[0].to_pylist())
+        binary_copy.copy(conn, "reconcile/copy_ids", map(row, map(text, values)))
     of_date = "(received_at at time zone 'UTC')::date = %(day)s" if file.table == EVENTS else "true"
     compare = sql.SQL(query("reconcile/parquet").decode()).format(
         id=sql.Identifier(ids), table=sql.Identifier(file.table), condition=sql.SQL(of_date)

@@ -1,4 +1,4 @@
-"""The verbs that check what is stored: verify, reconcile.
+"""The verbs that check what is stored: verify, reconcile, trace.
 
 Belongs here: their arguments and what they print. Not: the checks themselves (audit).
 """
@@ -6,6 +6,7 @@ Belongs here: their arguments and what they print. Not: the checks themselves (a
 import json
 from dataclasses import asdict
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -56,3 +57,31 @@ def reconcile(
         compared = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in report.compared.items())
         print(f"{compared} compared: {report.found.total()} differences")
     raise typer.Exit(bool(report.found))
+
+
+@app.command()
+def trace(
+    event_id: UUID,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Follow one event through landing zone, tables and Parquet; exit 1 where its chain breaks. Shows no content."""
+    settings = read_settings(data_dir)
+    from pipelines.audit.trace import trace as follow
+    from pipelines.landing.authenticity import Verifier
+    from pipelines.landing.zone import LandingZone
+    from pipelines.snapshots.bucket import SnapshotStore
+
+    verifier = Verifier(settings.webhook_secrets)
+    with connect_lake(data_dir) as conn:
+        found = follow(conn, LandingZone(settings), SnapshotStore(settings), verifier, event_id)
+    if as_json:
+        print(json.dumps(asdict(found), default=str))
+    else:
+        stations = {"landed": found.deliveries, "other body": found.other_bodies}
+        stations |= {"row": [found.row or {}], "parquet": [found.parquet or {}]}
+        for name, items in stations.items():
+            for each in filter(None, items):
+                print(f"{name:<10}", ", ".join(f"{key} {value}" for key, value in each.items()))
+        print(*(f"breaks     {each}" for each in found.breaks) if found.breaks else ["whole"], sep="\n")
+    raise typer.Exit(bool(found.breaks))

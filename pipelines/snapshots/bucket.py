@@ -6,7 +6,8 @@ Belongs here: keys, putting, getting, listing. Not: which files are stale (stale
 import io
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import IO
 
@@ -27,6 +28,10 @@ MOST_IN_ONE_PUT = 5 << 30  # bytes; S3 takes more only in parts, and those of a 
 def snapshot_key(table: str, day: date) -> str:
     """Return the key of a table's snapshot of a UTC date."""
     return f"{table}/date={day:%Y-%m-%d}/{table}.parquet"
+
+
+def _is_missing(error: ClientError) -> bool:
+    return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)  # noqa: PLR2004  not found
 
 
 def _is_date(text: str) -> bool:
@@ -73,13 +78,26 @@ class SnapshotStore:
             self.get(snapshot_key(table, day), file)
             return pq.read_table(file, columns=columns)
 
+    @contextmanager
+    def open(self, table: str, day: date) -> Iterator[tuple[dict[str, str], pq.ParquetFile] | None]:
+        """Give a table's snapshot of a date with its metadata, to be read piece by piece; None without one."""
+        with tempfile.TemporaryFile() as file:
+            try:
+                metadata = self.get(snapshot_key(table, day), file)
+            except ClientError as error:
+                if not _is_missing(error):
+                    raise
+                yield None
+            else:
+                yield metadata, pq.ParquetFile(file)
+
     def find(self, table: str, day: date) -> Snapshot | None:
         """Return the table's snapshot of a date as its file says of itself, None without one."""
         key = snapshot_key(table, day)
         try:
             head = self._client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004  not found
+            if _is_missing(error):
                 return None
             raise
         shown = head["Metadata"]
