@@ -70,6 +70,8 @@ def store_observations(conn: Connection, batch: Batch) -> None:
         conn.execute(query("load/lock_people"))
         run_steps(conn, "observations")
         conn.execute(query("load/days"), {"dates": []})
+        if seen.people or seen.groups:
+            conn.execute(query("load/state"))
 
 
 @contextmanager

@@ -25,6 +25,7 @@ def stale_dates(conn: Connection) -> list[date]:
     As the database knows it: `forget_missing` compares that with the bucket.
     """
     of_state = [table for table in SCHEMAS if table != EVENTS]
+    conn.execute(query("snapshots/settle"), {"today": today()})
     wanted = {"of_events": [EVENTS, FIELDS], "of_state": of_state, "first": FIRST_DATE, "today": today()}
     return [day for (day,) in conn.execute(query("snapshots/stale_dates"), wanted)]
 

@@ -26,8 +26,10 @@ counted as (
     from delivered
     left join same_body using (event_id)
     where known.event_id = delivered.event_id
-    returning old.received_at as old_received_at, new.received_at as new_received_at
+    returning old.received_at as old_received_at, new.received_at as new_received_at,
+              (old.received_at, old.landing_key, old.landing_line) = (new.received_at, new.landing_key, new.landing_line)
+                  as only_redelivered
 )
-insert into staged_days (received_on)
-select distinct (moment at time zone 'UTC')::date
+insert into staged_days (received_on, only_redelivered)
+select distinct (moment at time zone 'UTC')::date, only_redelivered
 from counted, lateral (values (old_received_at), (new_received_at)) as received (moment);

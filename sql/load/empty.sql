@@ -8,4 +8,5 @@ delete from whatsapp_groups;
 delete from landing_files;
 delete from landing_alarms;
 delete from quarantined_events where state <> 'discarded';
-update event_days set revision = default;
+update event_days set revision = default, redelivered_on = null;
+update state_revision set revision = default;

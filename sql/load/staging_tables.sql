@@ -60,4 +60,6 @@ create temp table if not exists staged_moves (
     jid text primary key, old_participant_id uuid not null, new_participant_id uuid not null
 ) on commit delete rows;
 create temp table if not exists staged_contested (event_id uuid primary key) on commit delete rows;
-create temp table if not exists staged_days (received_on date not null) on commit delete rows;
+create temp table if not exists staged_days (
+    received_on date not null, only_redelivered boolean not null default false
+) on commit delete rows;

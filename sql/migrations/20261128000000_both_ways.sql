@@ -23,3 +23,14 @@ create table landing_losses (
     accepted_by text not null,
     reason      text not null
 );
+
+-- On which UTC date events of a past date were delivered again and nothing else changed: their number of deliveries is in
+-- no snapshot before the next UTC date, so that a replay keeps nothing busy.
+alter table event_days add column redelivered_on date;
+
+-- What names the last change of groups, people and addresses.
+create table state_revision (
+    one      boolean primary key default true check (one),
+    revision uuid not null default uuidv7()
+);
+insert into state_revision default values;

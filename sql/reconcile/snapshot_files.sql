@@ -3,7 +3,7 @@
 select "table", date, revision,
        revision = case when "table" = %(events)s
                        then coalesce((select revision::text from event_days where received_on = date), 'none')
-                       else (select md5(coalesce(string_agg(revision::text, ',' order by received_on), '')) from event_days)
+                       else (select revision::text from state_revision)
                   end as current
 from snapshot_files
 where date >= %(since)s and "table" = any(%(tables)s) and ("table" = %(events)s or date = %(today)s)

@@ -9,7 +9,7 @@ with wanted as (
     from unnest(%(of_events)s::text[]) as "table"
     union all
     select "table", %(today)s,
-           (select md5(coalesce(string_agg(revision::text, ',' order by received_on), '')) from event_days)
+           (select revision::text from state_revision)
     from unnest(%(of_state)s::text[]) as "table"
 )
 select distinct date
