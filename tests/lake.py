@@ -114,6 +114,14 @@ def lake(lake_environment: dict[str, str], s3_client: "S3Client") -> Iterator[La
         yield Lake(LakeSettings.from_environment(), connection, s3_client)
 
 
+@pytest.fixture
+def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give Dagster a storage of the test's own."""
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def sample() -> list[dict[str, Any]]:
     """Return the sample's requests, each with what is expected of it."""

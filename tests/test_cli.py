@@ -23,14 +23,6 @@ if TYPE_CHECKING:
     from conftest import S3
 
 
-@pytest.fixture
-def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give Dagster a storage of the test's own."""
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    return tmp_path
-
-
 def wpp_lake(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command in this environment."""
     command = [sys.executable, "-m", "pipelines.cli", *map(str, words)]

@@ -1,6 +1,8 @@
 """Group commit against a real S3 server: what gathers, what fails, and that nothing hangs."""
 
 import asyncio
+import hashlib
+import hmac
 import itertools
 import logging
 import re
@@ -231,6 +233,32 @@ async def test_lost_answer(
         await make_writer(endpoint).submit(AT, b"{}\n")
     retried = "not confirmed" in caplog.text
     assert (retried, lines_per_file(landing_client, landing_bucket)) == (True, [1])
+
+
+async def test_a_key_that_is_taken(
+    make_writer: MakeWriter, landing_client: S3Client, landing_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file never replaces another: the store is asked to refuse that, and its line isn't called durable."""
+    await make_writer().submit(AT, b'{"first":1}\n')
+    [key] = files(landing_client, landing_bucket)
+    monkeypatch.setattr("receiver.writer.new_key", lambda _: key)
+    with pytest.raises(Unavailable, match="taken"):
+        await make_writer().submit(AT, b'{"second":2}\n')
+    assert files(landing_client, landing_bucket) == {key: b'{"first":1}\n'}
+
+
+async def test_what_is_put_beside_a_file(
+    make_writer: MakeWriter, landing_client: S3Client, landing_bucket: str
+) -> None:
+    """Digest, mac and key id, as docs/landing-zone.md has them."""
+    await make_writer().submit(AT, b"{}\n")
+    [key] = files(landing_client, landing_bucket)
+    digest = hashlib.sha256(b"{}\n").hexdigest()
+    assert landing_client.head_object(Bucket=landing_bucket, Key=key)["Metadata"] == {
+        "sha256": digest,
+        "mac": hmac.new(SECRET.encode(), f"{key}\n{digest}".encode(), "sha256").hexdigest(),
+        "key_id": hmac.new(SECRET.encode(), b"key id", "sha256").hexdigest()[:8],
+    }
 
 
 async def test_close_drains(make_writer: MakeWriter, landing_client: S3Client, landing_bucket: str) -> None:

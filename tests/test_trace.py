@@ -2,6 +2,7 @@
 
 import io
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -50,7 +51,7 @@ def test_a_whole_event_is_shown_at_every_station(lake: Lake, key: str) -> None:
 
 
 def test_another_body_is_shown_with_its_place(lake: Lake, key: str) -> None:
-    other = lake.land(line(event({"other": True}), 1))
+    other = lake.land(line(event({"other": True}), 1, RECEIVED + timedelta(seconds=1)))
     lake.load()
     found = follow(lake)
     assert [(each["landing_key"], each["landing_line"]) for each in found.other_bodies] == [(other, 1)]

@@ -24,6 +24,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from stack_process import FOREIGN, PATIENCE_SECONDS, WPP_LAKE, Running, get, open_url, running, runs, wait_for
 
+from devstack import namespaces
+from devstack.processes import output_of
 from devstack.seaweed import Seaweed, check_bucket
 from devstack.waiting import free_ports
 
@@ -69,6 +71,17 @@ def test_env_has_what_another_process_needs(up: Running) -> None:
     assert environment["AWS_ENDPOINT_URL_S3"] != FOREIGN["AWS_ENDPOINT_URL_S3"]
     with psycopg.connect(environment["DATABASE_URL"], sslmode="prefer") as connection:
         assert connection.execute("select count(*) from landing_files").fetchone() == (0,)
+
+
+def test_the_store_syncs_landing_files_before_it_answers(up: Running) -> None:
+    """The rule of the running server, asked in its own shell, inside its network namespace."""
+    server = psutil.Process(up.pids()["s3"])
+    [master] = [word.partition("=")[2] for word in server.cmdline() if word.startswith("-master.port=")]
+    inside = namespaces.enter(namespaces.own_network(), server.pid)
+    shell = [*inside, server.exe(), "shell", f"-master=127.0.0.1:{master}"]
+    said = output_of(shell, input="fs.configure\n", cwd=server.cwd(), env=server.environ(), timeout=30)
+    rules = json.loads(said[said.index("{") : said.rindex("}") + 1])["locations"]
+    assert {each["locationPrefix"]: each.get("fsync") for each in rules} == {"/buckets/wpp-landing/": True}
 
 
 def test_nobody_else_reads_the_data_folder(up: Running) -> None:

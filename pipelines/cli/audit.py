@@ -51,7 +51,7 @@ def reconcile(
         report = compare(conn, LandingZone(settings), SnapshotStore(settings), full=full)
     if as_json:
         differences = [each._asdict() for each in report.differences]
-        print(json.dumps(asdict(report) | {"ok": not report.found, "differences": differences}))
+        print(json.dumps({"ok": not report.found, **vars(report), "differences": differences}))
     else:
         print(*report.differences, *(f"{name}: {number}" for name, number in report.told.items()), sep="\n")
         compared = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in report.compared.items())
