@@ -30,6 +30,7 @@ class LakeSettings(BaseSettings):
     landing_bucket: str = "wpp-landing"
     snapshot_bucket: str = "wpp-snapshots"
     load_verify: bool = True
+    silence_hours: float = Field(default=12, gt=0)
     snapshot_minutes: float = Field(default=10, ge=1)
     run_history_days: int = Field(default=30, ge=1)
     aws_endpoint_url_s3: str | None = None

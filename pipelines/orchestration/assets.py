@@ -15,6 +15,7 @@ from pipelines.landing.hours import parse_day, parse_hour
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.load import load
 from pipelines.orchestration import orphaned_runs
+from pipelines.orchestration.checks import LOAD_CHECKS, RECONCILE, TABLE_EQUALS_LEDGER, load_checks, table_check
 from pipelines.orchestration.partitions import DAYS, HOURS
 from pipelines.orchestration.resources import Lake
 from pipelines.snapshots.bucket import SnapshotStore
@@ -45,18 +46,23 @@ landing_files = dg.AssetSpec(
 
 @dg.multi_asset(
     specs=[dg.AssetSpec(["tables", table], deps=[landing_files], kinds={"postgres"}) for table in TABLES],
+    check_specs=[check.spec for check in LOAD_CHECKS],
     partitions_def=HOURS,
     group_name="tables",
     backfill_policy=dg.BackfillPolicy.single_run(),
 )
-def tables(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.MaterializeResult[Any]]:
+def tables(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Load the landing files of these hours that the ledger doesn't know."""
     orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
     hours = [parse_hour(key) for key in context.partition_keys]
     with lake.database() as conn:
         counts = load(conn, lake.landing_zone(), hours, context.run.run_id)
+        checks = list(load_checks(conn))
     for key in context.selected_asset_keys:
         yield dg.MaterializeResult(asset_key=key, metadata=dataclasses.asdict(counts))
+    yield from checks
 
 
 def _snapshot(table: str, source: list[str], description: str | None = None) -> dg.AssetSpec:
@@ -73,7 +79,8 @@ def _snapshot(table: str, source: list[str], description: str | None = None) -> 
     ],
     # Evaluated by every run, also where the file is left as it is: else it would show as skipped, and hide the warning.
     check_specs=[
-        dg.AssetCheckSpec(NO_NEW_PATHS, asset=["snapshots", FIELDS], description="No path is seen for the first time.")
+        dg.AssetCheckSpec(NO_NEW_PATHS, asset=["snapshots", FIELDS], description="No path is seen for the first time."),
+        TABLE_EQUALS_LEDGER.spec,
     ],
     partitions_def=DAYS,
     group_name="snapshots",
@@ -85,6 +92,11 @@ def snapshots(
     orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
     day, only_stale = parse_day(context.partition_key), ONLY_STALE in context.run.tags
     settings, store = lake.settings(), lake.snapshot_store()
+    with lake.database() as conn:
+        verdict = table_check(conn)
+    yield verdict
+    if not verdict.passed:
+        raise dg.Failure(f"Not written: the tables aren't what the ledger says. {RECONCILE}", metadata=verdict.metadata)
     for written in write_snapshots(settings, store, day, only_stale=only_stale):
         yield _materialised(context, store, written)
     if skipped := set(SCHEMAS) - set(tables_of(day)):

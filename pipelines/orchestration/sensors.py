@@ -14,6 +14,7 @@ from pipelines.landing.hours import hour_key
 from pipelines.loading.pending import forget_hours, last_listed, list_everything, noted_hours, pending
 from pipelines.orchestration import orphaned_runs
 from pipelines.orchestration.assets import ONLY_STALE, snapshots, tables
+from pipelines.orchestration.checks import whole_lake
 from pipelines.orchestration.partitions import HOURS, range_tags
 from pipelines.orchestration.resources import Lake
 
@@ -38,8 +39,11 @@ UNFINISHED = [
 # One that really takes so long is in no danger: the next load waits for it at the database's lock.
 BELIEVED_FOR = timedelta(minutes=5)
 
-load_job = dg.define_asset_job("load", [tables], description="Landing files to tables.")
-snapshot_job = dg.define_asset_job("snapshot", [snapshots], description="Tables to Parquet.")
+LATER = dg.AssetSelection.checks(whole_lake)
+load_job = dg.define_asset_job("load", dg.AssetSelection.assets(tables) - LATER, description="Landing files to tables.")
+snapshot_job = dg.define_asset_job(
+    "snapshot", dg.AssetSelection.assets(snapshots) - LATER, description="Tables to Parquet."
+)
 
 
 @dg.op

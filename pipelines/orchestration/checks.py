@@ -1,0 +1,143 @@
+"""The asset checks: what of the lake isn't as it must be, how much that matters, and what mends it.
+
+Belongs here: which checks there are, on which asset, and from which numbers. Not: the comparisons themselves (audit,
+loading). The cheap ones are part of each load and snapshot; the whole lake has a job of its own, daily.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+import dagster as dg
+
+from pipelines.audit.reconcile import RESTORE, Report, reconcile
+from pipelines.db.connection import Connection
+from pipelines.db.queries import query
+from pipelines.loading.alarms import count_alarms
+from pipelines.orchestration import orphaned_runs
+from pipelines.orchestration.resources import Lake
+
+FILES, EVENTS, PARQUET = (("landing", "files"), ("tables", "whatsapp_events"), ("snapshots", "whatsapp_events"))
+ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
+UNDECRYPTED_SHARE, UNDECRYPTED_SINCE = 0.2, timedelta(days=1)
+HOUR = timedelta(hours=1)
+FULL = "wpp-lake/full"  # the tag of a run that compares all dates
+RECONCILE = "`wpp-lake reconcile` names what differs, and the command that mends it"
+
+
+class Check(NamedTuple):
+    """One check: on which asset, what passing means, how severe a failure is, and what mends it."""
+
+    asset: tuple[str, str]
+    name: str
+    passing: str
+    severity: dg.AssetCheckSeverity
+    remedy: str
+
+    @property
+    def spec(self) -> dg.AssetCheckSpec:
+        """What Dagster knows of it before its first result."""
+        return dg.AssetCheckSpec(self.name, asset=list(self.asset), description=self.passing)
+
+    def result(self, numbers: Mapping[str, int | float | str], *, passed: bool) -> dg.AssetCheckResult:
+        """Return a result with its numbers, and with the remedy where there is something to mend."""
+        metadata = {**numbers} if passed else {"remedy": self.remedy, **numbers}
+        return dg.AssetCheckResult(
+            asset_key=list(self.asset), check_name=self.name, passed=passed, severity=self.severity, metadata=metadata
+        )
+
+
+FILES_AS_LOADED = Check(
+    EVENTS, "files_as_loaded", "No landing file is missing or changed since it was loaded.", ERROR, RESTORE
+)
+NOTHING_IN_QUARANTINE = Check(
+    EVENTS, "nothing_in_quarantine", "No line waits in quarantine.", WARN,
+    "`wpp-lake quarantine ls` names them; docs/tables.md says what to do for each reason",
+)  # fmt: skip
+FEW_UNDECRYPTED = Check(
+    EVENTS, "few_undecrypted", f"At most {UNDECRYPTED_SHARE:.0%} of a day's events are undecrypted.", WARN,
+    "Where it goes on, the collector's session has lost its keys: pair it anew (docs/collector.md)",
+)  # fmt: skip
+COLLECTOR_HEARD = Check(
+    EVENTS, "collector_heard", "The newest event is younger than SILENCE_HOURS.", WARN,
+    "See whether the collector runs, and whether the receiver refuses it (docs/collector.md)",
+)  # fmt: skip
+TABLE_EQUALS_LEDGER = Check(
+    PARQUET, "table_equals_ledger", "The tables have what the ledger says; else no file is written.", ERROR, RECONCILE
+)
+LOAD_CHECKS = (FILES_AS_LOADED, NOTHING_IN_QUARANTINE, FEW_UNDECRYPTED)
+# The checks of the whole lake, each with the kinds of differences that fail it.
+COMPARED = {
+    Check(FILES, "as_loaded", "The landing zone has what was loaded, unchanged.", ERROR, RECONCILE): (
+        "missing", "changed", "unreadable", "files",
+    ),
+    Check(EVENTS, "adds_up", "The ledger's sums are the tables'; no reference leads nowhere.", ERROR, RECONCILE): (
+        "entries", "sums", "references",
+    ),
+    Check(EVENTS, "as_landed", "The tables have each landed event and no other.", ERROR, RECONCILE): (
+        "not_in_tables", "not_landed",
+    ),
+    Check(PARQUET, "as_its_table", "A file that is current has the rows of its table.", ERROR, RECONCILE): ("parquet",),
+}  # fmt: skip
+
+
+def load_checks(conn: Connection) -> Iterator[dg.AssetCheckResult]:
+    """Yield the results of LOAD_CHECKS."""
+    files = count_alarms(conn)
+    yield FILES_AS_LOADED.result(files._asdict(), passed=not any(files))
+    reasons = dict(conn.execute(query("reconcile/open")).fetchall())
+    yield NOTHING_IN_QUARANTINE.result(reasons, passed=not reasons)
+    since = {"since": datetime.now(UTC) - UNDECRYPTED_SINCE}
+    undecrypted, received = conn.execute(query("checks/undecrypted"), since).fetchone() or (0, 0)
+    few = undecrypted <= UNDECRYPTED_SHARE * received
+    yield FEW_UNDECRYPTED.result({"undecrypted": undecrypted, "received": received}, passed=few)
+
+
+def table_check(conn: Connection) -> dg.AssetCheckResult:
+    """Return the result of TABLE_EQUALS_LEDGER."""
+    wrong = dict(conn.execute(query("reconcile/sums"), {}).fetchall())
+    return TABLE_EQUALS_LEDGER.result(wrong, passed=not wrong)
+
+
+@dg.multi_asset_check(specs=[check.spec for check in (*COMPARED, COLLECTOR_HEARD)], can_subset=True)
+def whole_lake(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
+    """Compare landing zone, ledger, tables and Parquet files, of the last 7 days or of all dates.
+
+    A run that materialises assets selects their checks too, and doesn't wait for this.
+    """
+    if context.run.asset_selection:
+        return
+    orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
+    full = context.run.tags.get(FULL) == "true"
+    with lake.database() as conn:
+        report = reconcile(conn, lake.landing_zone(), lake.snapshot_store(), full=full)
+        (newest,) = conn.execute(query("checks/newest_event")).fetchone() or (None,)
+    for difference in report.differences:
+        context.log.error("%s", difference)
+    hours = (datetime.now(UTC) - newest) / HOUR if newest else 0.0
+    results = [_compared(check, kinds, report) for check, kinds in COMPARED.items()]
+    results.append(COLLECTOR_HEARD.result({"hours": round(hours, 1)}, passed=hours < lake.settings().silence_hours))
+    wanted = {key.name for key in context.selected_asset_check_keys}
+    yield from (each for each in results if each.check_name in wanted)
+
+
+def _compared(check: Check, kinds: tuple[str, ...], report: Report) -> dg.AssetCheckResult:
+    found = {kind: report.found[kind] for kind in kinds if report.found[kind]}
+    first = [str(each) for each in report.differences if each.kind in kinds]
+    return check.result({**report.compared, **found, "first": "\n".join(first)}, passed=not found)
+
+
+reconcile_job = dg.define_asset_job(
+    "reconcile",
+    dg.AssetSelection.checks(whole_lake),
+    description="Landing zone, ledger, tables and Parquet files compared: the checks have what differs.",
+)
+_nightly = partial(
+    dg.ScheduleDefinition,
+    job=reconcile_job,
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+daily_reconcile = _nightly(name="daily_reconcile", cron_schedule="10 4 * * 1-6")
+weekly_reconcile = _nightly(name="weekly_reconcile", cron_schedule="10 4 * * 0", tags={FULL: "true"})
