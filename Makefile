@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-stack lint format lock bench bench-receiver bench-loader bench-snapshot bench-tick clean
+.PHONY: help venv up demo dev test test-slow test-stack lint format lock bench bench-receiver bench-loader bench-snapshot bench-tick prove clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -42,6 +42,9 @@ test-slow: venv ## Run the tests that take their time: faults under load, a full
 
 test-stack: venv ## Run the tests of the whole stack with Dagster, and of the notebooks
 	$(BIN)/python -m pytest -m stack --numprocesses auto --dist loadfile $(ARGS)
+
+prove: venv ## Kill everything under load for three minutes, and count: acknowledged = landed = rows = Parquet
+	@$(BIN)/python -m benchmarks.prove
 
 lint: venv ## Check style, types, imports, docstrings and Markdown
 	$(BIN)/ruff check

@@ -5,11 +5,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from factories import RECEIVED, event, event_id, group, line, message, participant
+from factories import RECEIVED, event, event_id, group, line, message, participant, sign
 from lake import Lake
 
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.load import load
+from receiver.landing import encode_line
 
 BAD = b"not json\n"
 REFUSED = line(b'{"type":"x","payload":1e400000}', "refused")
@@ -101,8 +102,9 @@ def test_nul_and_lone_surrogates_load_and_are_flagged(lake: Lake) -> None:
 
 
 def test_an_id_in_capitals_is_the_same_event(lake: Lake) -> None:
-    small = line(event())
-    lake.land(small, small.replace(event_id().encode(), event_id().upper().encode()))
+    capitals = event_id().upper()
+    signature = sign(event(), capitals)
+    lake.land(line(event()), encode_line(capitals, RECEIVED, "current", signature, event()))
     assert lake.load() == LoadCounts(files=1, lines=2, loaded=1, duplicates=1)
 
 
