@@ -27,7 +27,8 @@ ASSIGNED = """
            (select identity_id::text from whatsapp_participants where identity_id is not null),
            (select string_agg(tenant_id::text, ',') from whatsapp_events)"""
 QUARANTINE = """
-    select landing_key, line_number, reason, state, resolved_by, resolved_reason from quarantined_events order by 1, 2"""
+    select landing_key, line_number, reason, state, resolved_by, resolved_reason
+    from quarantined_events order by 1, 2"""
 LOSSES = "select key, lines, reason from landing_losses"
 
 
