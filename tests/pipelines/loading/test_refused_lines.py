@@ -1,0 +1,79 @@
+"""What Postgres refuses, foreseen or not, is put aside, and comes back once it is taken."""
+
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+from factories import event, line
+from lake import Lake
+from refusals import failing, refusing
+
+from pipelines.db.connection import Connection
+from pipelines.loading import rejections
+from pipelines.loading.batches import LandedRow
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.quarantine import entries, retry
+
+# An array with one element more than Postgres makes room for.
+TOO_MANY = b'{"type":"x","payload":[' + b"0," * 2**24 + b"0]}"
+LEDGER = "select lines, loaded, duplicates, quarantined from landing_files order by key"
+
+
+@pytest.mark.parametrize("sqlstate", ["22003", "54000", "54001", "XX000"])
+def test_what_postgres_refused_loads_once_it_takes_it(lake: Lake, sqlstate: str) -> None:
+    with refusing(lake, sqlstate):
+        lake.land(line(event(), 1), line(event(kind="refused"), 2), line(event(), 3))
+        assert lake.load() == LoadCounts(files=1, lines=3, loaded=2, quarantined=1)
+        [refused] = entries(lake.connection)
+        assert (refused["reason"], refused["detail"]) == ("refused_by_postgres", f"{sqlstate} can't store it")
+        assert retry(lake.connection, [refused]) == {"open": 1}
+    assert retry(lake.connection, [refused]) == {"loaded": 1}
+    assert lake.rows(LEDGER) == [(3, 3, 0, 0)]
+    assert lake.rows("select sum(deliveries)::int from whatsapp_events") == [(3,)]
+
+
+def test_an_internal_error_about_a_value_puts_its_line_aside(lake: Lake) -> None:
+    lake.land(line(event(), 1), line(TOO_MANY, 2), line(event(), 3))
+    assert lake.load() == LoadCounts(files=1, lines=3, loaded=2, quarantined=1)
+    assert lake.rows("select detail from quarantined_events") == [
+        ("XX000 invalid memory alloc request size 1073741824",)
+    ]
+
+
+@pytest.mark.parametrize("words", ["could not store it", "es passt nicht"])
+def test_a_refusal_is_known_in_any_words(lake: Lake, words: str) -> None:
+    with refusing(lake, "XX000", words):
+        lake.land(line(event(), 1), line(event(kind="refused"), 2))
+        assert lake.load() == LoadCounts(files=1, lines=2, loaded=1, quarantined=1)
+
+
+def test_an_internal_error_about_no_value_fails_the_load(lake: Lake) -> None:
+    lake.land(line(event(), 1), line(event(kind="refused"), 2))
+    with failing(lake, "perform array_in('{1}', 0, -1)"):
+        with pytest.raises(psycopg.errors.InternalError_, match="cache lookup failed for type 0"):
+            lake.load()
+        assert lake.rows(LEDGER) == lake.rows("select * from quarantined_events") == []
+    assert lake.load() == LoadCounts(files=1, lines=2, loaded=2)
+
+
+def test_what_postgres_refuses_is_tried_again_beside_others(lake: Lake) -> None:
+    refused = line(b'{"type":"x","payload":1e400000}', 1)
+    lake.land(refused, line(event(), 2))
+    lake.load()
+    assert retry(lake.connection, entries(lake.connection)) == {"open": 1}
+    assert entries(lake.connection)[0]["reason"] == "refused_by_postgres"
+
+
+def test_thousands_of_refused_lines_are_found_at_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    ask = rejections._ask_jsonb  # noqa: SLF001  to count the questions
+
+    def counted(conn: Connection, lines: Sequence[LandedRow]) -> dict[LandedRow, str]:
+        asked.append(len(lines))
+        return ask(conn, lines)
+
+    monkeypatch.setattr(rejections, "_ask_jsonb", counted)
+    refused = b'{"type":"x","payload":1e400000}'
+    lake.land(*[line(refused if number % 2 else event(), number) for number in range(4000)])
+    assert lake.load() == LoadCounts(files=1, lines=4000, loaded=2000, quarantined=2000)
+    assert asked == [2000]
