@@ -1,7 +1,7 @@
 """A file of Postgres' may not grow, as where a disk has quotas: the load fails and puts no line aside."""
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +11,12 @@ import pytest
 from factories import event, line
 from lake import Lake, connected
 from loaders import LEDGER, land, outcome
+from refusals import failing
 from servers import running
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports, wait_until
-from pipelines.db.connection import Connection
 from pipelines.db.migrations import migrate
-from pipelines.loading import rejections
-from pipelines.loading.batches import LandedRow
-from pipelines.parsing.rows import read_line
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -77,15 +74,13 @@ def test_a_temporary_file_under_a_quota_is_known_by_the_source_that_says_so(
     s3_client: "S3Client", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message is in the server's language; a source has one name."""
-
-    def ask(conn: Connection, _lines: Sequence[LandedRow]) -> dict[LandedRow, str]:
-        conn.execute("select count(*) from generate_series(1, 3000000)")
-        return {}
-
     server = Postgres(tmp_path / "postgres", free_ports(1)[0], "test-password")
     server.initialise()
     monkeypatch.setenv("DATABASE_URL", server.url("postgres"))
     with served(server, s3_client, 32 << 20) as limited:
-        with pytest.raises(psycopg.errors.InternalError_) as raised:
-            rejections._rejected(limited.connection, [LandedRow("key", 1, read_line(line(event())), b"")], ask)  # noqa: SLF001  a question of its own
-        assert raised.value.diag.source_file == "buffile.c"
+        limited.land(line(event(kind="refused")))
+        with failing(limited, "perform count(*) from generate_series(1, 3000000)"):
+            with pytest.raises(psycopg.errors.InternalError_) as raised:
+                limited.load()
+            assert raised.value.diag.source_file == "buffile.c"
+            assert limited.rows(LEDGER) == limited.rows("select * from quarantined_events") == []

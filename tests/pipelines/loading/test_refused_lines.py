@@ -1,6 +1,6 @@
 """What Postgres refuses, foreseen or not, is put aside, and comes back once it is taken."""
 
-from collections.abc import Sequence
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -8,9 +8,6 @@ from factories import event, line
 from lake import Lake
 from refusals import failing, refusing
 
-from pipelines.db.connection import Connection
-from pipelines.loading import rejections
-from pipelines.loading.batches import LandedRow
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.quarantine import entries, retry
 
@@ -64,16 +61,27 @@ def test_what_postgres_refuses_is_tried_again_beside_others(lake: Lake) -> None:
     assert entries(lake.connection)[0]["reason"] == "refused_by_postgres"
 
 
-def test_thousands_of_refused_lines_are_found_at_once(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
-    ask = rejections._ask_jsonb  # noqa: SLF001  to count the questions
+class CountingCursor(psycopg.Cursor[Any]):
+    """A cursor that counts the statements that it is given."""
 
-    def counted(conn: Connection, lines: Sequence[LandedRow]) -> dict[LandedRow, str]:
-        asked.append(len(lines))
-        return ask(conn, lines)
+    statements = 0
 
-    monkeypatch.setattr(rejections, "_ask_jsonb", counted)
-    refused = b'{"type":"x","payload":1e400000}'
-    lake.land(*[line(refused if number % 2 else event(), number) for number in range(4000)])
-    assert lake.load() == LoadCounts(files=1, lines=4000, loaded=2000, quarantined=2000)
-    assert asked == [2000]
+    def execute(self, query: Any, *rest: Any, **options: Any) -> Self:
+        """Count this one too."""
+        CountingCursor.statements += 1
+        return super().execute(query, *rest, **options)
+
+
+def statements(lake: Lake, refused: int) -> int:
+    """Load a file of 4,000 lines, of which Postgres refuses some; return how many statements that took."""
+    lake.empty()
+    refusable = line(b'{"type":"x","payload":1e400000}')
+    lake.land(*[refusable] * refused, *(line(event(), number) for number in range(4000 - refused)))
+    before = CountingCursor.statements
+    assert lake.load() == LoadCounts(files=1, lines=4000, loaded=4000 - refused, quarantined=refused)
+    return CountingCursor.statements - before
+
+
+def test_thousands_of_refused_lines_take_no_more_statements_than_one(lake: Lake) -> None:
+    lake.connection.cursor_factory = CountingCursor
+    assert statements(lake, 2000) == statements(lake, 1) > 0
