@@ -3,6 +3,7 @@
 Belongs here: running verbs that end, and where Dagster keeps what they did. Not: `up` and `demo` (stack_process).
 """
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,10 +22,22 @@ def wpp_lake(*words: object, cwd: Path | None = None) -> subprocess.CompletedPro
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
 
 
+@pytest.fixture(scope="session")
+def empty_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a storage of Dagster's, whose tables take it a second: every test has a copy."""
+    from dagster import DagsterInstance  # noqa: PLC0415  a run of the receiver's tests alone needn't import it
+
+    home = tmp_path_factory.mktemp("dagster")
+    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    with DagsterInstance.from_config(str(home)) as instance:
+        assert instance.get_runs_count() == 0
+    return home
+
+
 @pytest.fixture
-def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def dagster_home(empty_storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give Dagster a storage of the test's own."""
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    shutil.copytree(empty_storage, tmp_path, dirs_exist_ok=True)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     return tmp_path
 
@@ -32,7 +45,7 @@ def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def instance(dagster_home: Path) -> "Iterator[DagsterInstance]":
     """Open that storage."""
-    from dagster import DagsterInstance  # noqa: PLC0415  a run of the receiver's tests alone needn't import it
+    from dagster import DagsterInstance  # noqa: PLC0415  the same
 
     with DagsterInstance.from_config(str(dagster_home)) as instance:
         yield instance

@@ -36,12 +36,14 @@ def cluster(tmp_path: Path) -> Postgres:
     return cluster
 
 
-def test_postgres_has_the_settings_that_data_depends_on(postgres_server: Postgres) -> None:
+def test_postgres_has_the_settings_that_data_depends_on(cluster: Postgres) -> None:
     """PostgreSQL has the settings that data depends on."""
-    with psycopg.connect(postgres_server.url("postgres")) as connection:
-        settings: dict[str, str] = dict(connection.execute("select name, setting from pg_settings").fetchall())
-        locale = connection.execute("select datlocprovider, datlocale from pg_database where datname = 'postgres'")
-        assert locale.fetchone() == ("b", "C.UTF-8")
+    with running(cluster.command(), cluster.folder, signal.SIGINT):
+        wait_until(cluster.check, "PostgreSQL")
+        with psycopg.connect(cluster.url("postgres")) as connection:
+            settings: dict[str, str] = dict(connection.execute("select name, setting from pg_settings").fetchall())
+            locale = connection.execute("select datlocprovider, datlocale from pg_database where datname = 'postgres'")
+            assert locale.fetchone() == ("b", "C.UTF-8")
     names = ("data_checksums", "fsync", "full_page_writes", "server_encoding", "TimeZone", "password_encryption")
     assert {name: settings[name] for name in names} == {
         "data_checksums": "on",

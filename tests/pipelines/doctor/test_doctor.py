@@ -24,6 +24,7 @@ from lake import Lake
 from pydantic import SecretStr
 from receiver_process import landed, start_receiver
 from roles import url
+from servers import bucket
 from stack_process import Running, running, wait_for
 
 from devstack.postgres import Postgres
@@ -167,17 +168,18 @@ def test_a_store_with_both_buckets_is_well_and_nothing_is_left_in_them(lake: Lak
     assert levels(store.check(lake.settings)) == {
         "clock": "ok", "landing bucket": "ok", "versions": "note", "snapshot bucket": "ok", "conditional put": "ok",
     }  # fmt: skip
-    for bucket in (lake.settings.landing_bucket, lake.settings.snapshot_bucket):
-        assert "Contents" not in lake.client.list_objects_v2(Bucket=bucket)
+    for name in (lake.settings.landing_bucket, lake.settings.snapshot_bucket):
+        assert "Contents" not in lake.client.list_objects_v2(Bucket=name)
 
 
 def test_where_there_are_versions_no_probe_leaves_one(lake: Lake) -> None:
-    buckets = (lake.settings.landing_bucket, lake.settings.snapshot_bucket)
-    for bucket in buckets:
-        lake.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    assert levels(store.check(lake.settings))["versions"] == "ok"
-    assert only(store.check_receiver(lake.settings, key_of(lake)), "receiver's limits").level == "failure"
-    listed = [lake.client.list_object_versions(Bucket=bucket) for bucket in buckets]
+    with bucket(lake.client, "landing") as landing, bucket(lake.client, "snapshots") as snapshots:
+        for name in (landing, snapshots):
+            lake.client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        settings = changed(lake, landing_bucket=landing, snapshot_bucket=snapshots)
+        assert levels(store.check(settings))["versions"] == "ok"
+        assert only(store.check_receiver(settings, key_of(lake)), "receiver's limits").level == "failure"
+        listed = [lake.client.list_object_versions(Bucket=name) for name in (landing, snapshots)]
     assert [each["Key"] for each in listed[0].get("Versions", ())] == [".readyz"]
     assert [
         *listed[0].get("DeleteMarkers", ()),
