@@ -11,7 +11,7 @@ import pytest
 from project import ROOT
 from senders import wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.server
 
 RULES = ROOT / "deploy" / "nftables.conf"
 HELD = 32

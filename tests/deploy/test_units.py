@@ -13,7 +13,7 @@ import debian
 import pytest
 from project import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.server
 
 DEPLOY = ROOT / "deploy"
 UNITS = sorted(path.name for path in (DEPLOY / "systemd").glob("*.service"))

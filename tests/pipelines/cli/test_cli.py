@@ -54,13 +54,13 @@ def test_the_environment_is_printed_for_a_shell(tmp_path: Path) -> None:
 
 
 def test_the_data_directory_says_where_the_lake_is(
-    lake: Lake, lake_environment: dict[str, str], dagster_home: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, lake_environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (dagster_home / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
+    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
     for name in lake_environment:
         monkeypatch.delenv(name)
     lake.land(line(event()))
-    assert wpp_lake("load", "--data-dir", dagster_home).stdout.startswith("1 files, 1 lines: 1 loaded")
+    assert wpp_lake("rebuild", "--data-dir", tmp_path).stdout.startswith("1 files, 1 lines: 1 loaded")
 
 
 @pytest.mark.usefixtures("dagster_home")
@@ -199,11 +199,11 @@ def test_an_empty_data_directory_is_not_the_one_it_runs_in(verb: str, tmp_path: 
 def test_the_data_directory_wins_over_what_leads_elsewhere(
     lake: Lake,
     lake_environment: dict[str, str],
-    dagster_home: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     url: str | None,
 ) -> None:
-    (dagster_home / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
+    (tmp_path / "env").write_text("".join(f"{name}={value}\n" for name, value in lake_environment.items()))
     for name in lake_environment:
         monkeypatch.delenv(name)
     foreign = {
@@ -215,7 +215,7 @@ def test_the_data_directory_wins_over_what_leads_elsewhere(
     for name, value in foreign.items() if url is None else [("DATABASE_URL", url)]:
         monkeypatch.setenv(name, value)
     lake.land(line(event()))
-    assert wpp_lake("load", "--data-dir", dagster_home).stdout.startswith("1 files, 1 lines: 1 loaded")
+    assert wpp_lake("rebuild", "--data-dir", tmp_path).stdout.startswith("1 files, 1 lines: 1 loaded")
 
 
 @pytest.mark.usefixtures("dagster_home")

@@ -102,7 +102,8 @@ def test_without_a_stack_there_are_no_processes(lake: Lake) -> None:
 
 def test_tables_of_older_rules_are_told_until_they_are_rebuilt(lake: Lake) -> None:
     def told() -> tuple[dict[str, int], bool]:
-        return json.loads(wpp_lake("status", "--json").stdout)["rules"], "rebuild" in wpp_lake("status").stderr
+        status = wpp_lake("status", "--json")
+        return json.loads(status.stdout)["rules"], "rebuild" in status.stderr
 
     current = {"oldest": RULES_VERSION, "current": RULES_VERSION}
     assert told() == (current, False)

@@ -65,7 +65,7 @@ def fill(lake: Lake, left: int) -> None:
     lake.connection.execute("drop table room")
 
 
-@pytest.mark.slow
+@pytest.mark.server
 def test_a_full_disk_fails_the_load_and_the_next_one_completes_it(
     lake: Lake,
     s3_client: "S3Client",
