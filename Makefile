@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-stack lint format lock bench bench-receiver bench-loader bench-snapshot bench-tick prove clean
+.PHONY: help venv up demo dev test test-slow test-server test-stack lint format lock bench bench-receiver bench-loader bench-snapshot bench-tick prove clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -37,8 +37,11 @@ dev: venv ## Run `dagster dev` on the stack of `make up ARGS=--no-dagster`
 test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that they start themselves
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
-test-slow: venv ## Run the tests that take their time: faults under load, a full disk
+test-slow: venv ## Run the tests that take their time: faults under load
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-server: venv ## Run the tests that need a server's rights: a full disk, the firewall, systemd's view of the units
+	$(BIN)/python -m pytest -m server $(ARGS)
 
 test-stack: venv ## Run the tests of the whole stack with Dagster, and of the notebooks
 	$(BIN)/python -m pytest -m stack --numprocesses auto --dist loadfile $(ARGS)

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
-from receiver_process import CURRENT, ROOT, Answer, signed
+from project import ROOT
+from receiver_process import CURRENT, Answer, signed
 
 from devstack.waiting import free_ports, wait_until
 

@@ -57,11 +57,11 @@ def sign(body: bytes, event_id: str, contract: Contract = "current", secret: str
     return hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
-def headers(body: bytes, event_id: str, contract: Contract = "current") -> dict[str, str]:
+def headers(body: bytes, event_id: str, contract: Contract = "current", secret: str = SECRET) -> dict[str, str]:
     """Return the headers that the collector sends."""
     return {
         "Content-Type": "application/json",
-        "X-Signature": sign(body, event_id, contract),
+        "X-Signature": sign(body, event_id, contract, secret),
         "X-Event-Id": event_id,
     }
 

@@ -4,8 +4,6 @@ Belongs here: reading the cases and sending one. Not: the server they are sent t
 """
 
 import base64
-import hashlib
-import hmac
 import json
 import socket
 from contextlib import suppress
@@ -13,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from factories import sign
+
 CASES = Path(__file__).parent / "data" / "hostile.jsonl"
-SECRET = b"test-secret"
 PATIENCE_SECONDS = 12.0
 
 CLOSED = 0  # closed without an answer
@@ -71,7 +70,7 @@ def _large(recipe: dict[str, Any]) -> bytes:
         b'{"type":"chats.update","chat_jid":"120363000999000001@g.us","payload":{"id":"120363000999000001@g.us","pad":"'
     )
     body = head + b"x" * (recipe["size"] - len(head) - 3) + b'"}}'
-    signature = hmac.new(SECRET, recipe["id"].encode() + b"." + body, hashlib.sha256).hexdigest()
+    signature = sign(body, recipe["id"])
     headers = (
         f"POST {recipe['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         f"X-Signature: {signature if recipe['sign'] else '0' * 64}\r\nX-Event-Id: {recipe['id']}\r\n"

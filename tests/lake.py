@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,8 @@ from pipelines.snapshots.bucket import SnapshotStore
 from receiver.landing import new_key
 
 if TYPE_CHECKING:
-    from conftest import S3
     from mypy_boto3_s3 import S3Client
+    from servers import S3
 
 SAMPLE = Path(devstack.__file__).with_name("sample") / "requests.jsonl"
 
@@ -114,12 +115,12 @@ def lake(lake_environment: dict[str, str], s3_client: "S3Client") -> Iterator[La
         yield Lake(LakeSettings.from_environment(), connection, s3_client)
 
 
-@pytest.fixture
-def dagster_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give Dagster a storage of the test's own."""
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    return tmp_path
+@contextmanager
+def connected(client: "S3Client") -> Iterator[Lake]:
+    """Open the lake that the environment names."""
+    settings = LakeSettings.from_environment()
+    with psycopg.connect(settings.conninfo, autocommit=True) as connection:
+        yield Lake(settings, connection, client)
 
 
 @pytest.fixture(scope="session")

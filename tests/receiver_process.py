@@ -3,8 +3,6 @@
 Belongs here: starting, stopping, posting, and reading what landed. Not: expectations.
 """
 
-import hashlib
-import hmac
 import http.client
 import json
 import os
@@ -21,14 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
+from factories import SECRET, headers
+from project import ROOT
+
 from devstack.waiting import wait_until
 from pipelines.landing.format import LandedEvent, decode_line
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-ROOT = Path(__file__).parent.parent
-SECRET = "test-secret"
 CURRENT = "/api/webhooks/whatsapp"
 FIRST = "/api/integrations/whatsapp/events"
 
@@ -108,9 +107,7 @@ class Receiver:
 
 def signed(event_id: str, body: bytes, path: str = CURRENT, secret: str = SECRET) -> dict[str, str]:
     """Return the headers with which the collector sends this event."""
-    message = body if path == FIRST else event_id.encode() + b"." + body
-    signature = hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()
-    return {"Content-Type": "application/json", "X-Signature": signature, "X-Event-Id": event_id}
+    return headers(body, event_id, "first" if path == FIRST else "current", secret)
 
 
 def new_id() -> str:
@@ -146,12 +143,12 @@ def settings_env(s3: S3Server, bucket: str) -> dict[str, str]:
 
 
 @contextmanager
-def spawned(env: Mapping[str, str]) -> Iterator[Receiver]:
+def spawned(env: Mapping[str, str], python: str | Path = sys.executable, folder: Path = ROOT) -> Iterator[Receiver]:
     """Run `python -m receiver` in this environment alone, from its start to the end of the block."""
-    command = [sys.executable, "-m", "receiver"]
+    command = [str(python), "-m", "receiver"]
     with (
         tempfile.TemporaryFile() as log,
-        subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process,
+        subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process,
     ):
         try:
             yield Receiver(process, env, log)

@@ -4,17 +4,17 @@ Belongs here: making them, and connecting as one of them. Not: what they may do.
 """
 
 from importlib.metadata import distribution
-from pathlib import Path
 from subprocess import CompletedProcess, run
 
 import psycopg
 import pytest
+from project import ROOT
 from psycopg.conninfo import make_conninfo
 
 from devstack.postgres import Postgres
 from pipelines.db.migrations import migrate
 
-SCRIPT = Path(__file__).parent.parent / "deploy" / "roles.sql"
+SCRIPT = ROOT / "deploy" / "roles.sql"
 PASSWORD = "roles-password"
 ROLES = ("wpp_owner", "wpp_loader", "wpp_reader", "wpp_dagster")
 

@@ -1,0 +1,279 @@
+"""The Dagster definitions, and what the jobs do when they run."""
+
+import sqlite3
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pytest
+from factories import RECEIVED, event, line
+from fault_proxy import answers, fault_proxy
+from lake import Lake
+from project import ROOT
+
+from pipelines.landing.hours import PartitionKeyError, hour_key, parse_hour, today
+from pipelines.loading.ledger import LoadCounts
+from pipelines.orchestration import definitions, orphaned_runs, partitions, runs
+from pipelines.orchestration.resources import Lake as LakeParts
+from pipelines.orchestration.sensors import new_landing_files, stale_snapshots
+from pipelines.snapshots.schemas import SCHEMAS
+
+if TYPE_CHECKING:
+    from servers import S3
+
+
+def materialised(instance: dg.DagsterInstance, *key: str) -> set[str]:
+    """Return the partitions of an asset that Dagster knows as materialised."""
+    return set(instance.get_materialized_partitions(dg.AssetKey(key)))
+
+
+# Each module is imported as the first of the project's; what others made stays imported, for it takes seconds.
+IMPORT_EACH = """
+import importlib, pkgutil, sys, pipelines
+for module in [each.name for each in pkgutil.walk_packages(pipelines.__path__, "pipelines.")]:
+    for name in [name for name in sys.modules if name.partition(".")[0] in {"pipelines", "receiver", "sql"}]:
+        del sys.modules[name]
+    if not module.endswith("__main__"):
+        importlib.import_module(module)
+"""
+
+
+def test_every_module_can_be_imported_first(tmp_path: Path) -> None:
+    """Importing touches neither environment nor network: there is none of either here."""
+    assert imported(IMPORT_EACH, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("modules", "spared"),
+    [
+        pytest.param("cli.main, pipelines.audit.verify", {"dagster", "pyarrow", "adbc_driver_manager"}, id="verify"),
+        pytest.param("cli.main, pipelines.orchestration.runs", {"adbc_driver_manager"}, id="load"),
+    ],
+)
+def test_a_verb_imports_no_library_that_it_can_spare(modules: str, spared: set[str], tmp_path: Path) -> None:
+    assert imported(f"import sys, pipelines.{modules}; print(*{spared} & set(sys.modules), end='')", tmp_path) == ""
+
+
+def imported(script: str, home: Path) -> str:
+    """Run a script that imports, in a fresh interpreter and an empty environment; return what it said."""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home), "DO_NOT_TRACK": "1"},
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_the_definitions_are_valid() -> None:
+    dg.Definitions.validate_loadable(definitions.defs)
+
+
+def test_assets_and_jobs_have_their_names() -> None:
+    assert {key.to_user_string() for key in definitions.defs.resolve_all_asset_keys()} == {
+        "landing/files",
+        "tables/whatsapp_groups",
+        "tables/whatsapp_participants",
+        "tables/whatsapp_events",
+        "snapshots/whatsapp_events",
+        "snapshots/whatsapp_groups",
+        "snapshots/whatsapp_participants",
+        "snapshots/whatsapp_participant_jids",
+        "snapshots/payload_fields",
+    }
+    assert {"load", "snapshot", "prune"} <= {job.name for job in definitions.defs.resolve_all_job_defs()}
+
+
+def test_the_sensors_run_by_default() -> None:
+    assert new_landing_files.default_status is dg.DefaultSensorStatus.RUNNING
+    assert stale_snapshots.default_status is dg.DefaultSensorStatus.RUNNING
+
+
+def test_the_running_hour_and_day_are_partitions() -> None:
+    assert partitions.HOURS.has_partition_key(hour_key(datetime.now(UTC)))
+    assert partitions.DAYS.has_partition_key(today().isoformat())
+    assert partitions.HOURS.has_partition_key("2026-01-01-00:00")
+
+
+@pytest.mark.parametrize("key", ["", "soon", "2026-05-21", "2026-05-21-06:30", "2025-12-31-23:00", "2999-01-01-00:00"])
+def test_what_is_no_hour_is_refused(key: str) -> None:
+    with pytest.raises(PartitionKeyError):
+        parse_hour(key)
+
+
+def test_hours_in_a_row_are_one_run() -> None:
+    hours = [RECEIVED.replace(minute=0, second=0, microsecond=0) + timedelta(hours=h) for h in (5, 0, 1)]
+    assert [(tags[partitions.RANGE_START], tags[partitions.RANGE_END]) for tags in partitions.range_tags(hours)] == [
+        ("2026-05-21-04:00", "2026-05-21-05:00"),
+        ("2026-05-21-09:00", "2026-05-21-09:00"),
+    ]
+
+
+def test_a_load_takes_every_hour_that_the_ledger_lacks(lake: Lake, instance: dg.DagsterInstance) -> None:
+    for hours in (0, 1, 5):
+        moment = RECEIVED + timedelta(hours=hours)
+        lake.land(line(event(), hours, moment), at=moment)
+    assert runs.run_load() == LoadCounts(files=3, lines=3, loaded=3)
+    assert materialised(instance, "tables", "whatsapp_events") == {
+        "2026-05-21-04:00",
+        "2026-05-21-05:00",
+        "2026-05-21-09:00",
+    }
+    assert runs.run_load() == LoadCounts()
+
+
+def test_a_load_of_one_hour_leaves_the_others(lake: Lake, instance: dg.DagsterInstance) -> None:
+    lake.land(line(event(), 1))
+    lake.land(line(event(), 2), at=RECEIVED + timedelta(hours=1))
+    assert runs.run_load(RECEIVED.replace(minute=0, second=0, microsecond=0)).files == 1
+    assert materialised(instance, "tables", "whatsapp_groups") == {"2026-05-21-04:00"}
+
+
+def test_files_outside_the_partitions_are_said_after_the_others_are_loaded(
+    lake: Lake, instance: dg.DagsterInstance
+) -> None:
+    lake.land(line(event(), 1))
+    lake.land(line(event(), 2), at=datetime(2025, 12, 31, 23, tzinfo=UTC))
+    with pytest.raises(runs.RunError, match="2025-12-31-23:00"):
+        runs.run_load()
+    assert lake.rows("select count(*) from whatsapp_events") == [(1,)]
+    assert instance.get_runs_count() == 1
+
+
+def test_a_snapshot_without_a_date_writes_today_and_the_stale_dates(lake: Lake, instance: dg.DagsterInstance) -> None:
+    lake.land(line(event()))
+    lake.load()
+    written = [uri.rsplit("/", 2)[1] for uri, _ in runs.run_snapshots()]
+    assert written == [*["date=2026-05-21"] * 2, *[f"date={today()}"] * 5]
+    assert materialised(instance, "snapshots", "whatsapp_events") == {"2026-05-21", str(today())}
+    assert materialised(instance, "snapshots", "whatsapp_groups") == {str(today())}
+
+
+def test_a_date_that_can_not_be_written_stops_no_other(
+    lake: Lake, instance: dg.DagsterInstance, s3: "S3", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at in (RECEIVED, RECEIVED + timedelta(days=1)):
+        lake.land(line(event(), at, at), at=at)
+        lake.load(at)
+    with fault_proxy(s3) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint)
+        written = runs.run_snapshots()
+        first = [next(written), next(written)]
+        proxy.first(answers(403))
+        rest: list[tuple[str, int]] = []
+        with pytest.raises(runs.RunError, match=r"the snapshots of 2026-05-22: ClientError: .*403"):
+            rest.extend(written)
+    assert [uri.rsplit("/", 2)[1] for uri, _ in first] == ["date=2026-05-21"] * 2
+    assert materialised(instance, "snapshots", "whatsapp_events") == {"2026-05-21", str(today())}
+
+
+def test_the_running_date_needs_no_hour_that_has_not_begun() -> None:
+    """So a backfill may have it among its dates."""
+    mapping = definitions.defs.resolve_asset_graph().get_partition_mapping(
+        dg.AssetKey(["snapshots", "whatsapp_events"]), dg.AssetKey(["tables", "whatsapp_events"])
+    )
+    hours = mapping.get_upstream_mapped_partitions_result_for_partitions(
+        partitions.DAYS.subset_with_partition_keys([today().isoformat()]), partitions.DAYS, partitions.HOURS
+    )
+    assert list(hours.required_but_nonexistent_partition_keys) == []
+    assert f"{today()}-00:00" in hours.partitions_subset
+
+
+@pytest.mark.parametrize(("killed", "asks"), [(True, True), (False, False)])
+def test_a_run_whose_process_is_gone_ends_as_failed(
+    lake: Lake, instance: dg.DagsterInstance, *, killed: bool, asks: bool
+) -> None:
+    lake.land(line(event()))
+    run = instance.create_run_for_job(definitions.defs.resolve_job_def("load"), status=dg.DagsterRunStatus.STARTED)
+    tag = f"tag_run_with_process(dg.DagsterInstance.get(), {run.run_id!r}); print('told', flush=True); input()"
+    imports = "import dagster as dg; from pipelines.orchestration.orphaned_runs import tag_run_with_process"
+    command = [sys.executable, "-c", f"{imports}; {tag}"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "told\n"
+        if killed:
+            process.kill()
+            process.wait()
+        outcome = new_landing_files(dg.build_sensor_context(instance=instance), lake=LakeParts())
+        process.kill()
+    ended = instance.get_run_by_id(run.run_id)
+    assert ended
+    assert (isinstance(outcome, dg.SensorResult), ended.is_failure_or_canceled) == (asks, killed)
+
+
+def test_a_run_made_of_a_killed_one_is_not_taken_for_it(instance: dg.DagsterInstance) -> None:
+    """It has the tags of the other one, until it tells of its own process."""
+    run = instance.create_run_for_job(
+        definitions.defs.resolve_job_def("load"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags={orphaned_runs.TAG: f"another-run {orphaned_runs._HOST} 1 0"},  # noqa: SLF001  (this host, as a tag names it)
+    )
+    orphaned_runs.fail_orphaned_runs(instance)
+    again = instance.get_run_by_id(run.run_id)
+    assert again
+    assert again.status == dg.DagsterRunStatus.STARTED
+
+
+@pytest.mark.parametrize(("age", "asks"), [(timedelta(0), False), (timedelta(minutes=6), True)])
+def test_the_sensor_waits_for_a_run_on_its_way_but_not_for_a_killed_one(
+    lake: Lake,
+    instance: dg.DagsterInstance,
+    age: timedelta,
+    asks: bool,
+) -> None:
+    lake.land(line(event()))
+    run = instance.create_run_for_job(definitions.defs.resolve_job_def("load"), status=dg.DagsterRunStatus.STARTED)
+    with sqlite3.connect(Path(instance.root_directory) / "history" / "runs.db") as storage:
+        created = (datetime.now(UTC) - age).strftime("%Y-%m-%d %H:%M:%S.%f")
+        storage.execute("update runs set create_timestamp = ? where run_id = ?", [created, run.run_id])
+    storage.close()
+    outcome = new_landing_files(dg.build_sensor_context(instance=instance), lake=LakeParts())
+    assert isinstance(outcome, dg.SensorResult) == asks
+
+
+def test_a_failed_run_is_said_and_can_run_again(lake: Lake, instance: dg.DagsterInstance) -> None:
+    lake.land(line(event()))
+    lake.connection.execute("alter table landing_files add constraint none_yet check (lines < 0)")
+    with pytest.raises(Exception, match="none_yet"):
+        runs.run_load()
+    lake.connection.execute("alter table landing_files drop constraint none_yet")
+    assert runs.run_load().loaded == 1
+    assert instance.get_runs_count() == 2
+
+
+def test_an_event_asks_for_its_snapshots_at_once_and_then_not_before_ten_minutes(
+    lake: Lake, instance: dg.DagsterInstance
+) -> None:
+    def tick(cursor: str | None) -> Any:
+        return stale_snapshots(dg.build_sensor_context(instance=instance, cursor=cursor), lake=LakeParts())
+
+    lake.land(line(event()))
+    lake.load()
+    asked = tick(None)
+    assert [request.partition_key for request in asked.run_requests] == ["2026-05-21", str(today())]
+    assert isinstance(tick(asked.cursor), dg.SkipReason)
+    later = (datetime.fromisoformat(asked.cursor) - timedelta(minutes=10)).isoformat()
+    assert [request.partition_key for request in tick(later).run_requests] == ["2026-05-21", str(today())]
+    list(runs.run_snapshots())
+    assert tick(later).run_requests == []
+
+
+def test_a_run_by_itself_leaves_what_is_current_and_one_asked_for_writes_it(
+    lake: Lake, instance: dg.DagsterInstance
+) -> None:
+    lake.land(line(event(), 1))
+    lake.load()
+    assert len(list(runs.run_snapshots())) == 7
+    assert list(runs.run_snapshots()) == []
+    lake.land(line(event(), 2))
+    lake.load()
+    written = [uri.rsplit("/", 3)[1:3] for uri, _ in runs.run_snapshots()]
+    assert written == [
+        ["whatsapp_events", "date=2026-05-21"],
+        ["payload_fields", "date=2026-05-21"],
+        *([table, f"date={today()}"] for table in list(SCHEMAS)[1:]),
+    ]
+    assert [rows for _, rows in runs.run_snapshots(RECEIVED.date())] == [2, 10]
+    assert instance.get_runs_count() == 5
