@@ -34,7 +34,8 @@ def test_the_verbs_are_these() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["env", "migrate", "send requests.jsonl", "load", "snapshot", "verify", "reconcile", f"trace {event_id()}", "rebuild", "prune", "status", "doctor",
+    ["env", "migrate", "send requests.jsonl", "load", "snapshot", "verify", "reconcile",
+     f"trace {event_id()}", "rebuild", "prune", "status", "doctor",
      "quarantine ls", f"quarantine show {event_id()}", "quarantine retry",
      f"quarantine discard {event_id()} --reason none"],
 )  # fmt: skip
