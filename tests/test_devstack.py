@@ -142,7 +142,7 @@ def put_and_kill(weed: Seaweed, key: str) -> None:
     """Write an object with fsync on, and kill the server at once."""
     with running(weed.command(), weed.folder, signal.SIGKILL) as server, closing(weed.client()) as client:
         wait_until(lambda: weed.check(client), "SeaweedFS")
-        weed.sync_writes("wpp-landing", server.pid)
+        weed.set_rules(server.pid, "wpp-landing")
         client.put_object(Bucket="wpp-landing", Key=key, Body=b"a line\n")
 
 

@@ -158,13 +158,15 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Show processes, counts and snapshots; exit 1 only when nothing could be reported."""
+    """Show processes, counts, snapshots and disks; exit 1 only when nothing could be reported."""
     from pipelines.cli.status import collect, is_of_older_rules
+    from pipelines.doctor.disk import lowness
 
     found = collect(read_settings(data_dir))
     changed = [f"landing file {key} was changed after it was loaded" for key in found["changed_files"]]
     old = ["the tables are of older rules: `wpp-lake rebuild` makes them anew"] if is_of_older_rules(found) else []
-    for message in found["errors"] + changed + old:
+    low = [lowness(disk) for disk in found["disks"] if disk["low"]]
+    for message in found["errors"] + changed + old + low:
         print(f"wpp-lake: {message}", file=sys.stderr)
     if as_json:
         print(json.dumps(found))
@@ -180,6 +182,9 @@ def _show(found: "Status") -> None:
         print(f"{name:<28} {number}")
     for table, newest in found["snapshots"].items():
         print(f"{table:<28} newest snapshot {newest or 'none yet'}")
+    for disk in found["disks"]:
+        room = f"{disk['free_bytes'] / 1e9:,.1f} of {disk['total_bytes'] / 1e9:,.1f} GB free"
+        print(f"{', '.join(disk['holds']):<28} {room} on {disk['path']}{', LOW' if disk['low'] else ''}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What there is: processes, landed and loaded events, snapshots.
+"""What there is: processes, landed and loaded events, snapshots, room on the disks.
 
 Belongs here: gathering. Not: showing it (main).
 """
@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 from pipelines import object_store
 from pipelines.db.connection import check_database
 from pipelines.db.queries import query
+from pipelines.doctor.disk import Disk, disks
 from pipelines.errors import first_line
 from pipelines.landing.format import split_lines
 from pipelines.landing.zone import LandingZone
@@ -51,12 +52,17 @@ class Status(TypedDict):
     snapshots: dict[str, str | None]
     changed_files: list[str]
     rules: dict[str, int]
+    disks: list[Disk]
     errors: list[str]
 
 
 def collect(settings: LakeSettings) -> Status:
     """Gather the status; what can't be asked now is left out, and `errors` says why."""
-    status = Status(processes=_processes(settings), counts={}, snapshots={}, changed_files=[], rules={}, errors=[])
+    status = Status(
+        processes=_processes(settings), counts={}, snapshots={}, changed_files=[], rules={}, disks=[], errors=[]
+    )
+    with _noting(status, "disks"):
+        status["disks"] = disks(settings)
     with _noting(status, "counts"):
         check_database(settings)
         _ask_store(settings, settings.landing_bucket)
