@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -49,17 +50,26 @@ class _Call(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+@contextmanager
+def watching() -> Iterator[Watcher]:
+    """Run the service until the block ends."""
+    with Watcher() as watcher:
+        thread = threading.Thread(target=watcher.serve_forever)
+        thread.start()
+        try:
+            yield watcher
+        finally:
+            watcher.shutdown()
+            thread.join()
+
+
 @pytest.fixture
 def watcher(lake: Lake, s3: S3, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher]:
     """Run the service and a receiver, and have both in a lake's settings."""
-    with start_receiver(s3, lake.settings.landing_bucket) as receiver, Watcher() as watcher:
-        thread = threading.Thread(target=watcher.serve_forever)
-        thread.start()
+    with start_receiver(s3, lake.settings.landing_bucket) as receiver, watching() as watcher:
         monkeypatch.setenv("HEARTBEAT_URL", watcher.url)
         monkeypatch.setenv("WPP_LAKE_RECEIVER_URL", receiver.url)
         yield watcher
-        watcher.shutdown()
-        thread.join()
 
 
 def tick() -> str:
