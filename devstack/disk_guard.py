@@ -50,15 +50,18 @@ class DiskGuard:
     def keep_reserve(self) -> None:
         """Give the reserve up where PostgreSQL has no room, and make it where it leaves enough."""
         reserve, disk = self.postgres / "reserve", shutil.disk_usage(self.postgres)
-        if reserve.exists() and disk.free < POSTGRES_NEEDS:
+        there, full = reserve.exists(), disk.free < POSTGRES_NEEDS
+        enough = self.reserve_bytes + least_free(self.store_least, disk.total) * AGAIN
+        if there and (
+            full or reserve.stat().st_size != self.reserve_bytes
+        ):  # the setting has changed, or a make failed
             reserve.unlink()
-            self.say(
-                f"PostgreSQL's disk is full: its reserve of {self.reserve_bytes / 1e6:,.0f} MB is free now, make room"
-            )
-        elif reserve.exists() and reserve.stat().st_size != self.reserve_bytes:  # it was made by another setting
-            reserve.unlink()
-        elif self.reserve_bytes and not reserve.exists() and disk.free > self.reserve_bytes + self.store_least * AGAIN:
-            _allocate(reserve, self.reserve_bytes)
+            if full:
+                size = f"{self.reserve_bytes / 1e6:,.0f} MB"
+                self.say(f"PostgreSQL's disk is full: its reserve of {size} is free now, make room")
+        elif self.reserve_bytes and not there and disk.free > enough:
+            with reserve.open("xb") as made:
+                os.posix_fallocate(made.fileno(), 0, self.reserve_bytes)
 
     def guard_store(self) -> None:
         """Have the store refuse or take puts, where it has to change. Raises StackError while it doesn't answer."""
@@ -81,11 +84,3 @@ async def repeat(look: Callable[[], None]) -> None:
         await asyncio.sleep(LOOK_SECONDS)
         with suppress(OSError, StackError, subprocess.SubprocessError):  # the store is starting again, say
             await asyncio.to_thread(look)
-
-
-def _allocate(file: Path, size: int) -> None:
-    with file.open("xb") as made:
-        try:
-            os.posix_fallocate(made.fileno(), 0, size)
-        except OSError:  # somebody was quicker: the next look decides
-            file.unlink()
