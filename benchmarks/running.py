@@ -151,7 +151,7 @@ def store(folder: Path, buckets: Sequence[str]) -> Iterator[tuple[Seaweed, Proce
         wait_until(lambda: server.check(client), "SeaweedFS")
         client.close()
         for bucket in buckets:
-            server.sync_writes(bucket, process.pid)
+            server.set_rules(process.pid, bucket)
         yield server, process
 
 

@@ -21,6 +21,7 @@ import psycopg
 from pydantic import ValidationError
 
 from devstack import byte_pump, namespaces, processes
+from devstack.disk_guard import DiskGuard, repeat
 from devstack.errors import StackError
 from devstack.postgres import Postgres
 from devstack.seaweed import SOCKET, Seaweed
@@ -90,7 +91,10 @@ def _namespace(plan: Plan, say: Say) -> tuple[str, ...]:
 
 async def _work(plan: Plan, supervisor: Supervisor, say: Say, then: Then) -> int:
     stack = _prepare(plan, say)
-    await _start(stack, supervisor)
+    guard = _disk_guard(stack, supervisor, say)
+    guard.check()
+    stack.initialise()
+    await _start(stack, supervisor, guard)
     dagster = f"  dagster {plan.dagster_url}" if plan.dagster else ""
     say(f"READY  receiver {plan.receiver_url}{dagster}  data {plan.data_dir}")
     return await then(stack)
@@ -105,7 +109,7 @@ def _read(make: Callable[[], Settings]) -> Settings:
 
 
 def _prepare(plan: Plan, say: Say) -> Stack:
-    """End what a killed stack left behind, see that the ports are free, and make the folders and files."""
+    """End what a killed stack left behind, see that the ports are free, and put the stack together."""
     processes.end_leftovers(plan.record)
     for name, port in plan.ports.items():
         if not is_free(port):
@@ -123,11 +127,23 @@ def _prepare(plan: Plan, say: Say) -> Stack:
             "the webhook secret is not that of the last start: WHATSAPP_WEBHOOK_SECRET is another one, or not set now; "
             "the former one still verifies landed lines"
         )
-    stack.initialise()
     return stack
 
 
-async def _start(stack: Stack, supervisor: Supervisor) -> None:
+def _disk_guard(stack: Stack, supervisor: Supervisor, say: Say) -> DiskGuard:
+    """Return what keeps the last room of the disks for those who need it."""
+    settings = LakeSettings.from_environment(database_url="postgresql:")
+    return DiskGuard(
+        stack.seaweed.folder,
+        settings.store_min_free_megabytes * 1e6,
+        lambda refuse: stack.seaweed.set_rules(supervisor.pid("s3"), LANDING_BUCKET, refuse=refuse),
+        stack.postgres.folder,
+        int(_read(StackSettings).postgres_reserve_megabytes * 1e6),
+        say,
+    )
+
+
+async def _start(stack: Stack, supervisor: Supervisor, guard: DiskGuard) -> None:
     """Start everything, in order, and return when each part has answered."""
     answers = partial(_answers, stack)
     for server in stack.servers():
@@ -136,12 +152,14 @@ async def _start(stack: Stack, supervisor: Supervisor) -> None:
     await asyncio.to_thread(stack.postgres.create_databases, [LAKE_DATABASE, DAGSTER_DATABASE])
     await asyncio.to_thread(migrate, stack.postgres.url(LAKE_DATABASE))
     await _start_pump(stack.seaweed, supervisor)
+    await answers("s3", guard.guard_store)
     with closing(stack.seaweed.client()) as client:
-        await answers("s3", partial(stack.seaweed.check, client))
-    await asyncio.to_thread(stack.seaweed.sync_writes, LANDING_BUCKET, supervisor.pid("s3"))
+        await answers("s3", partial(stack.seaweed.check, client, puts=not guard.refuses))
     for process in stack.processes():
         await supervisor.start(process)
-    await answers("receiver", partial(_get, stack.plan.receiver_url, "/readyz"))
+    await answers("receiver", partial(_get, stack.plan.receiver_url, "/healthz" if guard.refuses else "/readyz"))
+    for look in (guard.keep_reserve, guard.guard_store):
+        supervisor.watch(repeat(look))
     if stack.plan.dagster:
         await answers("dagster-code", partial(code_server.check, stack.plan.data_dir / code_server.SOCKET))
         began = datetime.now(UTC)

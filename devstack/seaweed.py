@@ -116,19 +116,30 @@ class Seaweed:
             config=Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=10, proxies={}),
         )
 
-    def check(self, client: "S3Client") -> None:
-        """Raise unless every bucket takes an object and gives it back: the port answers seconds before that."""
-        for bucket in self.buckets:
-            check_bucket(client, bucket)
+    def check(self, client: "S3Client", *, puts: bool = True) -> None:
+        """Raise unless every bucket takes an object and gives it back: the port answers seconds before that.
 
-    def sync_writes(self, bucket: str, pid: int) -> None:
-        """Make the server, which has this process id, sync a bucket's objects to the disk (fsync) before it answers."""
+        Without `puts`: unless every bucket can be listed.
+        """
+        for bucket in self.buckets:
+            if puts:
+                check_bucket(client, bucket)
+            else:
+                client.list_objects_v2(Bucket=bucket, MaxKeys=1)
+
+    def set_rules(self, pid: int, synced_bucket: str, *, refuse: bool = False) -> None:
+        """Set the server's storage rules, which it keeps; it has this process id. Raises StackError.
+
+        The objects of one bucket are synced to the disk (fsync) before it answers. It can be made to refuse puts into
+        every bucket, at once and by 500; reading and deleting go on.
+        """
         inside = namespaces.enter(self.namespace, pid)
         shell = [*inside, _binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"]
-        words = f"fs.configure -locationPrefix=/buckets/{bucket}/ -fsync=true -apply\n"
+        rules = {f"/buckets/{synced_bucket}/": "-fsync=true", "/buckets/": f"-readOnly={str(refuse).lower()}"}
+        words = "".join(f"fs.configure -locationPrefix={where} {rule} -apply\n" for where, rule in rules.items())
         said = output_of(shell, input=words, cwd=self.folder, env=self.environment(), timeout=30)
-        if '"fsync":  true' not in said:
-            raise StackError(f"SeaweedFS didn't take fsync for {bucket}: {said}")
+        if '"fsync":  true' not in said or ('"readOnly":  true' in said.rpartition("locations")[2]) is not refuse:
+            raise StackError(f"SeaweedFS didn't take its storage rules: {said}")
 
     def _distrust_indexes_after_reboot(self) -> None:
         """Remove the volumes' indexes if the machine has restarted since; the server makes them anew from the volumes.

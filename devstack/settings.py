@@ -11,12 +11,13 @@ from devstack.logs import LogLimit
 
 
 class StackSettings(BaseSettings):
-    """How much of the children's logs is kept. Each field is the environment variable of its upper-case name."""
+    """Limits of logs, and PostgreSQL's reserve. Each field is the environment variable of its upper-case name."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     log_megabytes: float = Field(default=10, gt=0)
     log_files: int = Field(default=3, ge=1)
+    postgres_reserve_megabytes: float = Field(default=256, ge=0)
 
     @property
     def log_limit(self) -> LogLimit:

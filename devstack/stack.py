@@ -104,7 +104,7 @@ class Stack:
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             **secrets,
             **({env_file.RETIRED: json.dumps(list(dict.fromkeys(retired)))} if retired else {}),
-            **_given("RUN_HISTORY_DAYS", "LOAD_VERIFY"),
+            **_given("RUN_HISTORY_DAYS", "LOAD_VERIFY", "STORE_MIN_FREE_MEGABYTES"),
         }
 
     @property

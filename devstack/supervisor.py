@@ -8,11 +8,11 @@ import asyncio
 import os
 import signal
 from asyncio.subprocess import Process
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from devstack import processes
 from devstack.logs import LogLimit, shorten
@@ -67,8 +67,12 @@ class Supervisor(AsyncExitStack):
         self._identities: dict[str, processes.Process] = {}
 
     async def __aenter__(self) -> Self:
-        self.push_async_callback(_cancel, asyncio.create_task(self._keep_logs_short()))
+        self.watch(self._keep_logs_short())
         return self
+
+    def watch(self, watching: Coroutine[Any, Any, None]) -> None:
+        """Run what never ends by itself, until the block ends."""
+        self.push_async_callback(_cancel, asyncio.create_task(watching))
 
     async def start(self, child: Child) -> None:
         """Start a child and keep it alive from now on. Raises OSError if it can't be started at all."""

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, Json, SecretStr, ValidationError
+from pydantic import Field, HttpUrl, Json, Secret, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from pipelines import env_file
@@ -43,7 +43,10 @@ class LakeSettings(BaseSettings):
     dagster_grpc_socket: Path | None = None
     wpp_lake_data_dir: Path | None = None
     wpp_lake_receiver_url: str = "http://127.0.0.1:8080"
+    wpp_lake_readyz_url: str | None = None
     wpp_lake_dagster_url: str | None = None
+    heartbeat_url: Secret[HttpUrl] | None = None
+    store_min_free_megabytes: float = Field(default=512, ge=0)
 
     @classmethod
     def from_environment(cls, **others: Any) -> Self:

@@ -20,6 +20,7 @@ from devstack.waiting import free_ports, wait_until
 
 WPP_LAKE = str(Path(sys.executable).with_name("wpp-lake"))
 PATIENCE_SECONDS = 180  # a start is some 20 CPU seconds, on a machine that others may share
+SMALL = {"POSTGRES_RESERVE_MEGABYTES": "1"}  # data directories of tests are many, and are kept for a while
 FOREIGN = {
     "AWS_PROFILE": "somebody-else",
     "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
@@ -43,7 +44,11 @@ class Running:
         command = ["/usr/bin/env", "--ignore-signal=INT", WPP_LAKE, verb, f"--data-dir={data_dir}", *ports, *options]
         with self.printed.open("wb") as out:
             self.process = psutil.Popen(
-                command, stdout=out, stderr=out, cwd=data_dir.parent, env=dict(os.environ) | FOREIGN | environment
+                command,
+                stdout=out,
+                stderr=out,
+                cwd=data_dir.parent,
+                env=dict(os.environ) | SMALL | FOREIGN | environment,
             )
 
     def lines(self) -> list[str]:

@@ -160,18 +160,20 @@ def status(
     check: Annotated[bool, typer.Option("--check", help="List nothing; exit 1 unless all is well.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Show processes, counts and snapshots; exit 1 only when nothing could be reported, or a check finds a fault.
+    """Show processes, counts, snapshots and disks; exit 1 only when nothing could be reported, or a check finds a fault.
 
     A fault is a process that isn't healthy, a part that doesn't answer, or a landing file that is missing or changed.
     """
     from pipelines.cli.status import collect, is_of_older_rules
+    from pipelines.doctor.disk import lowness
 
     found = collect(read_settings(data_dir), listed=not check)
     changed = [f"landing file {key} was changed after it was loaded" for key in found["changed_files"]]
     missing = [f"landing file {key} is missing since it was loaded" for key in found["missing_files"]]
     unverified = [] if found["load_verify"] else ["LOAD_VERIFY=false: whatever is landed is loaded, signed or not"]
     old = ["the tables are of older rules: `wpp-lake rebuild` makes them anew"] if is_of_older_rules(found) else []
-    for message in found["errors"] + missing + changed + old + unverified:
+    low = [lowness(disk) for disk in found["disks"] if disk["low"]]
+    for message in found["errors"] + missing + changed + old + unverified + low:
         print(f"wpp-lake: {message}", file=sys.stderr)
     if as_json:
         print(json.dumps(found))
@@ -190,6 +192,9 @@ def _show(found: "Status") -> None:
         print(f"{name:<28} {number}")
     for table, newest in found["snapshots"].items():
         print(f"{table:<28} newest snapshot {newest or 'none yet'}")
+    for disk in found["disks"]:
+        room = f"{disk['free_bytes'] / 1e9:,.1f} of {disk['total_bytes'] / 1e9:,.1f} GB free"
+        print(f"{', '.join(disk['holds']):<28} {room} on {disk['path']}{', LOW' if disk['low'] else ''}")
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What there is: processes, landed and loaded events, snapshots.
+"""What there is: processes, landed and loaded events, snapshots, room on the disks.
 
 Belongs here: gathering. Not: showing it (main).
 """
@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 from pipelines import object_store
 from pipelines.db.connection import check_database, connect
 from pipelines.db.queries import query
+from pipelines.doctor.disk import Disk, disks
 from pipelines.errors import first_line
 from pipelines.landing.format import split_lines
 from pipelines.landing.zone import LandingZone
@@ -54,6 +55,7 @@ class Status(TypedDict):
     changed_files: list[str]
     load_verify: bool
     rules: dict[str, int]
+    disks: list[Disk]
     errors: list[str]
 
 
@@ -64,8 +66,10 @@ def collect(settings: LakeSettings, *, listed: bool = True) -> Status:
     """
     status = Status(
         processes=_processes(settings), counts={}, snapshots={}, missing_files=[], changed_files=[],
-        load_verify=settings.load_verify, rules={}, errors=[],
+        load_verify=settings.load_verify, rules={}, disks=[], errors=[],
     )  # fmt: skip
+    with _noting(status, "disks"):
+        status["disks"] = disks(settings)
     with _noting(status, "counts"):
         check_database(settings)
         status["rules"] = _rules(settings)

@@ -144,7 +144,7 @@ def put_and_kill(weed: Seaweed, key: str) -> None:
     """Write an object with fsync on, and kill the server at once."""
     with running(weed.command(), weed.folder, signal.SIGKILL) as server, closing(weed.client()) as client:
         wait_until(lambda: weed.check(client), "SeaweedFS")
-        weed.sync_writes("wpp-landing", server.pid)
+        weed.set_rules(server.pid, "wpp-landing")
         client.put_object(Bucket="wpp-landing", Key=key, Body=b"a line\n")
 
 
@@ -187,6 +187,22 @@ def test_the_s3_identity_may_use_its_buckets_and_nothing_else(weed: Seaweed) -> 
             client.create_bucket(Bucket="another")
         with closing(stranger.client()) as strange, pytest.raises(ClientError, match="SignatureDoesNotMatch"):
             strange.put_object(Bucket="wpp-landing", Key="whatsapp/forged.jsonl", Body=b"")
+
+
+def test_a_store_that_is_told_to_refuses_every_put_and_still_reads_and_deletes(weed: Seaweed) -> None:
+    """It takes puts again as soon as it is told, and refuses at once: nobody waits for a timeout."""
+    with running(weed.command(), weed.folder, signal.SIGTERM) as server, closing(weed.client()) as client:
+        wait_until(lambda: weed.check(client), "SeaweedFS")
+        client.put_object(Bucket="wpp-landing", Key="whatsapp/kept.jsonl", Body=b"a line\n")
+        weed.set_rules(server.pid, "wpp-landing", refuse=True)
+        for bucket in weed.buckets:
+            with pytest.raises(ClientError, match="InternalError"):
+                client.put_object(Bucket=bucket, Key="new", Body=b"")
+        assert client.get_object(Bucket="wpp-landing", Key="whatsapp/kept.jsonl")["Body"].read() == b"a line\n"
+        client.delete_object(Bucket="wpp-landing", Key="whatsapp/kept.jsonl")
+        weed.check(client, puts=False)
+        weed.set_rules(server.pid, "wpp-landing", refuse=False)
+        weed.check(client)
 
 
 # --- the supervisor

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from factories import PATHS, SECRET, event, event_id, headers
 from stack_process import WPP_LAKE, Running, open_url, running, runs, wait_for
+from test_heartbeat import SECRET_PATH, Watcher, watching
 
 from pipelines.orchestration.code_server import SOCKET
 
@@ -24,11 +25,19 @@ pytestmark = pytest.mark.stack
 
 
 @pytest.fixture(scope="module")
-def with_dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def watcher() -> Iterator[Watcher]:
+    """Run a service that waits for heartbeats."""
+    with watching() as watcher:
+        yield watcher
+
+
+@pytest.fixture(scope="module")
+def with_dagster(tmp_path_factory: pytest.TempPathFactory, watcher: Watcher) -> Iterator[Running]:
     """Run `up` with Dagster in a folder whose path is longer than a socket's may be, for several tests."""
     folder = tmp_path_factory.mktemp("up") / ("long" * 30)
     folder.mkdir()
-    with running("up", folder / "lake", WHATSAPP_WEBHOOK_SECRET=SECRET, DAGSTER_ALLOWED_HOSTS="lake.example.org") as up:
+    settings = {"DAGSTER_ALLOWED_HOSTS": "lake.example.org", "HEARTBEAT_URL": watcher.url}
+    with running("up", folder / "lake", WHATSAPP_WEBHOOK_SECRET=SECRET, **settings) as up:
         up.line("READY")
         yield up
 
@@ -50,6 +59,13 @@ def test_the_webserver_has_the_guard_and_its_setting(with_dagster: Running) -> N
     page.add_header("Host", "rebound.example.net")
     with pytest.raises(urllib.error.HTTPError, match="403"):
         open_url(page)
+
+
+@pytest.mark.usefixtures("with_dagster")
+def test_the_heartbeat_is_called(watcher: Watcher) -> None:
+    """By the daemon, as soon as all is well."""
+    wait_for(lambda: watcher.calls, "a call")
+    assert set(watcher.calls) == {SECRET_PATH}
 
 
 def test_the_status_has_every_process_as_healthy(with_dagster: Running) -> None:

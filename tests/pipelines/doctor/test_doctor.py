@@ -313,6 +313,7 @@ def test_something_else_where_the_receiver_should_be_is_a_failure(lake: Lake, s3
 @pytest.mark.parametrize(("size", "level"), [(1000, "ok"), (10**15, "failure")])
 def test_a_disk_that_is_full_within_a_week_is_a_failure(lake: Lake, tmp_path: Path, size: int, level: str) -> None:
     """A petabyte that was landed today."""
+    (tmp_path / "s3").mkdir()
     lake.land(line(event()))
     lake.load()
     moved = "update landing_files set key = %s, size = %s"
