@@ -9,12 +9,14 @@ import signal
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import boto3
 import psutil  # type: ignore[import-untyped]  # it ships no types
+from botocore.config import Config
 
 from devstack.waiting import free_ports, wait_until
 
@@ -120,3 +122,15 @@ def get(url: str) -> int:
 def open_url(request: urllib.request.Request) -> Any:
     """Send a request without a proxy."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
+
+
+def store_client(environment: Mapping[str, str]) -> Any:
+    """Return a client of the store with an environment's keys."""
+    return boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment["AWS_REGION"],
+        config=Config(retries={"total_max_attempts": 1}, proxies={}),
+    )

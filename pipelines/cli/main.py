@@ -160,7 +160,7 @@ def status(
     check: Annotated[bool, typer.Option("--check", help="List nothing; exit 1 unless all is well.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Show processes, counts, snapshots and disks; exit 1 only when nothing could be reported, or a check finds a fault.
+    """Show processes, counts, snapshots and disks; exit 1 when nothing could be reported, or a check finds a fault.
 
     A fault is a process that isn't healthy, a part that doesn't answer, or a landing file that is missing or changed.
     """

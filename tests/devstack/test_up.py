@@ -10,19 +10,27 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import boto3
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
-from stack_process import FOREIGN, PATIENCE_SECONDS, WPP_LAKE, Running, get, open_url, running, runs, wait_for
+from stack_process import (
+    FOREIGN,
+    PATIENCE_SECONDS,
+    WPP_LAKE,
+    Running,
+    get,
+    open_url,
+    running,
+    runs,
+    store_client,
+    wait_for,
+)
 
 from devstack import namespaces
 from devstack.processes import output_of
@@ -154,18 +162,6 @@ def answer(port: int, method: str, path: str) -> int:
     except urllib.error.HTTPError as refusal:
         with refusal:
             return refusal.code
-
-
-def store_client(environment: Mapping[str, str]) -> Any:
-    """Return a client of the store with an environment's keys."""
-    return boto3.client(
-        "s3",
-        endpoint_url=environment["AWS_ENDPOINT_URL_S3"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        region_name=environment["AWS_REGION"],
-        config=Config(retries={"total_max_attempts": 1}, proxies={}),
-    )
 
 
 def test_the_receiver_may_write_the_landing_bucket_and_knows_of_nothing_else(up: Running) -> None:

@@ -6,12 +6,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from receiver_process import SECRET
+from factories import SECRET
 from senders import closed_loop
-from stack_process import Running, running, wait_for
-from test_up import store_client
+from stack_process import Running, running, store_client, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.server
 
 LIMIT_BYTES = 2_500_000_000
 ROOT = Path("/sys/fs/cgroup")

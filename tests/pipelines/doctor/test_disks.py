@@ -6,8 +6,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from command import wpp_lake
 from lake import Lake
-from test_cli import wpp_lake
 
 from devstack import disk_guard
 from devstack.disk_guard import DiskGuard

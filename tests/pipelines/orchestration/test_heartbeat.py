@@ -12,10 +12,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from conftest import S3
 from factories import event, line
 from lake import Lake
 from receiver_process import start_receiver
+from servers import S3
 
 from pipelines.orchestration import heartbeat as heartbeats
 from pipelines.orchestration.resources import Lake as LakeParts

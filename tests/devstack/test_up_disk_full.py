@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from receiver_process import SECRET
+from factories import SECRET
 from senders import Load, closed_loop, landed_events
 from stack_process import WPP_LAKE, Running, running, wait_for
 
 from devstack.seaweed import REGION
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.server
 
 MEGABYTE = 1_000_000
 SETTINGS = {
