@@ -23,7 +23,7 @@ from pipelines.landing.format import split_lines
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.pending import pending
 from pipelines.orchestration import code_server
-from pipelines.parsing.rules import RULES_VERSION
+from pipelines.parsing.extraction import RULES_VERSION
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.schemas import SCHEMAS

@@ -13,7 +13,7 @@ from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.landing.zone import LandingFile
 from pipelines.loading.batches import Batch, LandedRow
-from pipelines.parsing.rules import RULES_VERSION
+from pipelines.parsing.extraction import RULES_VERSION
 
 
 @dataclass(frozen=True)

@@ -84,10 +84,10 @@ def snapshots(
     """Write a UTC date's Parquet files: its events with their fields, and today every group, person and address."""
     orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
     day, only_stale = parse_day(context.partition_key), ONLY_STALE in context.run.tags
-    settings, store = lake.settings(), lake.snapshot_store()
-    for written in write_snapshots(settings, store, day, only_stale=only_stale):
+    settings, store, asked = lake.settings(), lake.snapshot_store(), tables_of(day)
+    for written in write_snapshots(settings, store, day, asked, only_stale=only_stale):
         yield _materialised(context, store, written)
-    if skipped := set(SCHEMAS) - set(tables_of(day)):
+    if skipped := set(SCHEMAS) - set(asked):
         context.log.info("a past date's state is gone: %s not written", ", ".join(sorted(skipped)))
     if catalogue := write_catalogue(settings, store, day, only_stale=only_stale):
         yield _materialised(context, store, catalogue)

@@ -4,7 +4,7 @@ Belongs here: which rows, and from which moment. Not: their columns (schemas), t
 bucket).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +26,20 @@ BATCH_BYTES = 1 << 22
 
 
 def write_snapshots(
-    settings: LakeSettings, store: SnapshotStore, day: date, *, only_stale: bool = False
+    settings: LakeSettings,
+    store: SnapshotStore,
+    day: date,
+    tables: Sequence[str] | None = None,
+    *,
+    only_stale: bool = False,
 ) -> Iterator[Snapshot]:
-    """Write a UTC date's snapshots, or the stale ones, all from one moment, and yield each as it is there."""
+    """Write a UTC date's snapshots, or the stale ones, all from one moment, and yield each as it is there.
+
+    `tables` are `tables_of` the date, from who has asked that already: the answer changes at midnight.
+    """
     import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415  a load has the assets too, and needs no ADBC
 
-    tables = tables_of(day)  # asked once: at midnight the answer changes
+    tables = tables or tables_of(day)
     with writing(settings, day) as ledger, adbc.connect(settings.conninfo) as conn, conn.cursor() as cursor:
         known = current_revisions(ledger, store, day, tables) if only_stale else {}
         cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
