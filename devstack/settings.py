@@ -11,7 +11,7 @@ from devstack.logs import LogLimit
 
 
 class StackSettings(BaseSettings):
-    """How much of the children's logs is kept. Each field is the environment variable of its upper-case name."""
+    """Limits of the children's logs. Each field is the environment variable of its upper-case name."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 

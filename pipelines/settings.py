@@ -20,7 +20,7 @@ class SettingsError(WppLakeError):
 
 
 class LakeSettings(BaseSettings):
-    """Where the lake's parts are. Each field is the environment variable of its upper-case name."""
+    """The lake's parts and how they work. Each field is the environment variable of its upper-case name."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, validate_default=False)
 

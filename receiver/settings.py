@@ -27,7 +27,7 @@ Secret = Annotated[SecretStr, AfterValidator(_trimmed)]
 
 
 class ReceiverSettings(BaseSettings):
-    """What an operator may set: each field is the environment variable of the same name in upper case.
+    """The operator's settings: each field is the environment variable of the same name in upper case.
 
     An empty variable counts as absent. Building it raises pydantic's ValidationError: `complaints` words it.
     """

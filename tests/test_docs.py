@@ -74,6 +74,12 @@ def test_every_table_and_column_is_documented_as_the_database_has_it(lake: Lake)
     assert documented == set(columns)
 
 
+def test_the_specification_has_every_table_and_no_other(lake: Lake) -> None:
+    found = lake.rows("select table_name::text from information_schema.tables where table_schema = 'public'")
+    documented = {row[0].strip("`") for row in table_after("## Tables", (ROOT / "docs/spec.md").read_text())}
+    assert documented == {table for (table,) in found} - {"schema_migrations"}
+
+
 def documented_rules() -> list[tuple[str, Rule, list[str]]]:
     """Return each type of the table of rules, its rule, and the row's other cells."""
     rows = table_after("## What a body shows")
@@ -166,6 +172,13 @@ def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
     missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert missing == []
+
+
+def test_docstrings_name_the_thing() -> None:
+    """They begin with a verb or a noun."""
+    modules = [path for package in ("receiver", "pipelines", "devstack") for path in (ROOT / package).rglob("*.py")]
+    begin = re.compile(r'^\s*"""(?:What|Who|Whose)\b.*', re.MULTILINE)
+    assert [line for path in modules for line in begin.findall(path.read_text())] == []
 
 
 def test_the_readme_has_every_module_and_no_other() -> None:

@@ -1,4 +1,4 @@
-"""What there is: processes, landed and loaded events, snapshots.
+"""The status of a lake: processes, landed and loaded events, snapshots.
 
 Belongs here: gathering. Not: showing it (main).
 """

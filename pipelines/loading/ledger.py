@@ -18,7 +18,7 @@ from pipelines.parsing.extraction import RULES_VERSION
 
 @dataclass(frozen=True)
 class LoadCounts:
-    """What a load did: files and lines read; lines that became events, repeated one, or were put aside."""
+    """Counts of a load: files and lines read; lines that became events, repeated one, or were put aside."""
 
     files: int = 0
     lines: int = 0

@@ -52,7 +52,7 @@ class Describing(NamedTuple):
 
 
 class Seen:
-    """When an address was first and last seen, and which name and description of it count."""
+    """The first and last sight of an address, and the name and description of it that count."""
 
     __slots__ = ("describing", "first", "last", "naming")
 

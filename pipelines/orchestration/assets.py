@@ -36,7 +36,7 @@ TABLES = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
 
 landing_files = dg.AssetSpec(
     ["landing", "files"],
-    description="The landed JSON-lines files, one prefix an hour of receipt. The receiver writes them.",
+    description="The landed JSON-lines files, one prefix per hour of receipt. The receiver writes them.",
     partitions_def=HOURS,
     group_name="landing",
     kinds={"s3", "json"},

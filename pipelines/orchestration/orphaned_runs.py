@@ -1,4 +1,4 @@
-"""Which process does the work of a Dagster run, so that a run whose process was killed doesn't count as running.
+"""Ends Dagster's runs whose process is gone: one that was killed would count as running.
 
 Belongs here: tagging a run with its process, and failing such runs. Not: when it is looked at (sensors).
 """

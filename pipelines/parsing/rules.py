@@ -19,7 +19,7 @@ ManyReader = Callable[[JSON], Iterable[Person | None]]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Where one event type keeps what it shows.
+    """The places where one event type keeps what it shows.
 
     `author` lists readers, the first that finds a person wins. `time` lists paths, the first that holds a time wins.
     `name` is the key of the author's name. `people` reads the other people in it; `objects` yields them where each

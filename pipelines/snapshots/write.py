@@ -57,7 +57,7 @@ def write_snapshots(
 
 
 def _batches(cursor: "Cursor", table: str, day: date) -> Iterator[pa.RecordBatch]:
-    """Yield a table's rows; events an hour after the other, since the database sorts hours for less than a day."""
+    """Yield a table's rows; events hour by hour, since the database sorts hours for less than a day."""
     columns = sql.SQL(", ").join(map(_selected, SCHEMAS[table]))
     for hour in HOURS if table == EVENTS else [None]:
         cursor.execute(_filled(f"snapshots/{table}", columns=columns, date=sql.Literal(day), hour=sql.Literal(hour)))
