@@ -1,8 +1,10 @@
 """A column is the same wherever it stands: in the migrations, in what a load copies, in the snapshots."""
 
+import struct
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pytest
@@ -10,7 +12,7 @@ from factories import RECEIVED, event, event_id, group, line, message, participa
 from lake import Lake
 
 from pipelines.db.queries import query
-from pipelines.loading.events import COLUMNS, OF_BODY
+from pipelines.loading.events import COLUMNS, FIXED, OF_BODY
 from pipelines.loading.observations import GROUPS, JIDS, PAIRS
 from pipelines.snapshots.schemas import SCHEMAS
 
@@ -41,12 +43,11 @@ def test_a_load_writes_every_column_of_an_event_but_what_others_set(lake: Lake) 
     assert set(COLUMNS) - set(columns(lake, "whatsapp_events")) == set()
 
 
-def test_what_is_copied_bare_has_the_bytes_that_postgres_gives_its_type(lake: Lake) -> None:
-    """And is never null. A digest's type has no length of its own."""
+def test_what_is_packed_at_once_is_never_null_and_has_the_bytes_of_its_type(lake: Lake) -> None:
+    """A digest's type has no length of its own."""
     stored = columns(lake, "whatsapp_events")
-    bare = {name: (length, True) for name, length in COLUMNS.items() if length and name != "body_sha256"}
-    assert {name: stored[name][1:] for name in bare} == bare
-    assert (COLUMNS["body_sha256"], stored["body_sha256"]) == (32, ("bytea", -1, True))
+    packed = {name: (struct.calcsize(f">{form}"), True) for name, form in FIXED.items()}
+    assert {name: stored[name][1:] for name in FIXED} == packed | {"body_sha256": (-1, True)}
 
 
 def test_further_deliveries_are_staged_in_the_columns_of_the_table(lake: Lake) -> None:
@@ -100,10 +101,13 @@ def test_each_column_of_an_event_has_its_own_value(lake: Lake) -> None:
     assert (first["type"], first["payload_sanitized"], first["undecrypted"]) == ("messages.upsert", True, True)
     assert (first["landing_line"], first["deliveries"], first["chat_jid"]) == (2, 1, group(1))
     real = message(participant(2), chat=group(2), messageTimestamp=1779336843)
-    lake.land(line(event(real, kind="messages.reaction", chat=group(2)), "a", later), at=later)
+    lake.land(line(event(real, kind="messages.media-update", chat=group(2)), "a", later), at=later)
     lake.load(later)
     second = stored(lake)
     changed = {name for name in COLUMNS if name != "id" and first[name] != second[name]}
-    followed = set(OF_BODY) - {"occurred_at"} | {"body_received_at", "landing_key", "landing_line"}
-    assert changed == followed | {"last_received_at", "deliveries", "occurred_at"}
-    assert (second["event_id"], second["group_id"], second["body_received_at"]) == (event_id("a"), group(2), later)
+    assert changed == {*OF_BODY, "body_received_at", "landing_key", "landing_line", "last_received_at", "deliveries"}
+    assert (second["event_id"], second["group_id"], second["body_received_at"]) == (
+        UUID(event_id("a")),
+        group(2),
+        later,
+    )

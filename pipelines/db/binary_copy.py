@@ -5,7 +5,7 @@ PostgreSQL's documentation of COPY, "Binary Format"; the types: their receive fu
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 
@@ -28,12 +28,12 @@ def field(content: bytes) -> bytes:
 
 def text(value: str | None) -> bytes:
     """Write text."""
-    return NULL if value is None else field(value.encode())
+    return NULL if value is None else _LENGTH.pack(len(content := value.encode())) + content
 
 
 def jsonb(value: bytes | None) -> bytes:
     """Write jsonb from its text, which Postgres parses."""
-    return NULL if value is None else b"%b\1%b" % (_LENGTH.pack(len(value) + 1), value)
+    return NULL if value is None else _LENGTH.pack(len(value) + 1) + b"\1" + value
 
 
 def timestamptz(moment: datetime | None) -> bytes:
@@ -56,20 +56,14 @@ def uuid_bytes(value: str) -> bytes:
     return bytes.fromhex(value.replace("-", ""))
 
 
+def fixed_fields(formats: Iterable[str]) -> struct.Struct:
+    """Return what packs the beginning of a row at once: the number of its columns, then lengths and values in turn."""
+    return struct.Struct(">h" + "".join(f"i{each}" for each in formats))
+
+
 def row(*fields: bytes) -> bytes:
     """Write a row of written values."""
     return _COUNT.pack(len(fields)) + b"".join(fields)
-
-
-def row_format(columns: Mapping[str, int | None]) -> bytes:
-    """Return what `%` makes a row of, given the columns' values in their order.
-
-    A column that always has as many bytes, and is never null, comes with their number and takes bare bytes; every
-    other one takes a written value. This is several times quicker than `row`.
-    """
-    lengths = [b"" if length is None else _LENGTH.pack(length) for length in columns.values()]
-    head, *others = [each.replace(b"%", b"%%") for each in (_COUNT.pack(len(columns)), *lengths)]
-    return head + b"".join(length + b"%b" for length in others)
 
 
 def copy(conn: Connection, table: str, columns: Iterable[str], rows: Iterator[bytes]) -> None:

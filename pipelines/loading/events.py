@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import uuid_utils
 
 from pipelines.db import binary_copy
-from pipelines.db.binary_copy import NULL, field, jsonb, microseconds, row_format, text, timestamptz, uuid_bytes
+from pipelines.db.binary_copy import NULL, field, fixed_fields, jsonb, microseconds, text, timestamptz, uuid_bytes
 from pipelines.db.connection import Connection
 from pipelines.db.queries import names, query, run_steps
 from pipelines.errors import WppLakeError
@@ -17,20 +17,23 @@ from pipelines.loading.batches import LandedRow
 
 Ids = Mapping[str | None, bytes]
 
-# The columns of whatsapp_events that a load writes, and of staged_events, each with the number of its bytes if that is
-# always the same. An event's first line gives it all of them. OF_BODY follow the chosen body from then on; OF_DELIVERY
-# have steps of their own.
+# The columns of whatsapp_events that a load writes, and of staged_events, in the order of `_rows`. FIXED are never null
+# and always of one length, each with its format: they are written at once, since one by one they take half of a row's
+# time. An event's first line gives it all of them; from then on OF_BODY follow the chosen body.
+FIXED = {
+    "id": "16s", "event_id": "16s", "received_at": "q", "last_received_at": "q", "body_received_at": "q",
+    "deliveries": "i", "landing_line": "i", "payload_sanitized": "?", "undecrypted": "?", "body_sha256": "32s",
+}  # fmt: skip
+COLUMNS = (
+    *FIXED, "landing_key", "type", "group_id", "chat_jid", "participant_id", "participant_jid", "occurred_at",
+    "payload",
+)  # fmt: skip
 OF_DELIVERY = {
-    "id": 16, "event_id": 16, "received_at": 8, "last_received_at": 8, "body_received_at": 8, "deliveries": 4,
-    "landing_line": 4, "landing_key": None,
+    "id", "event_id", "received_at", "last_received_at", "body_received_at", "deliveries", "landing_line",
+    "landing_key",
 }  # fmt: skip
-OF_BODY = {
-    "payload_sanitized": 1, "undecrypted": 1, "body_sha256": 32, "type": None, "group_id": None, "chat_jid": None,
-    "participant_id": None, "participant_jid": None, "occurred_at": None, "payload": None,
-}  # fmt: skip
-COLUMNS = OF_DELIVERY | OF_BODY
-_ROW = row_format(COLUMNS)
-_ONE, _FLAGS = (1).to_bytes(4), (b"\0", b"\1")
+OF_BODY = [name for name in COLUMNS if name not in OF_DELIVERY]
+_FIXED = fixed_fields(FIXED.values())
 
 
 class OvertakenError(WppLakeError):
@@ -83,16 +86,15 @@ def _rows(lines: Sequence[LandedRow], people: Ids, groups: Ids) -> Iterator[byte
     """Yield rows of COLUMNS, for a binary COPY. Raises KeyError for a person or group that has no id."""
     for each in lines:
         line, shown, author = each.row, each.row.shown, _author(each)
-        at = microseconds(line.received_at).to_bytes(8, signed=True)
-        yield _ROW % (
-            # OF_DELIVERY
-            uuid_utils.uuid7().bytes, uuid_bytes(line.event_id), at, at, at, _ONE,
-            each.line_number.to_bytes(4), text(each.landing_key),
-            # OF_BODY
-            _FLAGS[line.sanitized], _FLAGS[shown.undecrypted], line.body_sha256, text(line.type),
-            groups[shown.group_jid], text(shown.chat_jid), people[author], text(author), timestamptz(shown.occurred_at),
-            jsonb(bytes(line.payload)),
+        at = microseconds(line.received_at)
+        fixed = _FIXED.pack(
+            len(COLUMNS), 16, uuid_utils.uuid7().bytes, 16, uuid_bytes(line.event_id), 8, at, 8, at, 8, at,
+            4, 1, 4, each.line_number, 1, line.sanitized, 1, shown.undecrypted, 32, line.body_sha256,
         )  # fmt: skip
+        yield b"".join((
+            fixed, text(each.landing_key), text(line.type), groups[shown.group_jid], text(shown.chat_jid),
+            people[author], text(author), timestamptz(shown.occurred_at), jsonb(bytes(line.payload)),
+        ))  # fmt: skip
 
 
 def _author(each: LandedRow) -> str | None:
