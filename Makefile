@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-server test-stack lint format lock bench bench-receiver bench-loader bench-snapshot bench-tick prove clean
+.PHONY: help venv up demo dev test test-slow test-server test-stack prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -49,13 +49,17 @@ test-stack: venv ## Run the tests of the whole stack with Dagster, and of the no
 prove: venv ## Kill everything under load for three minutes, and count: acknowledged = landed = rows = Parquet
 	@$(BIN)/python -m benchmarks.prove
 
-lint: venv ## Check style, types, imports, docstrings and Markdown
+lint: venv ## Check style, types, imports, docstrings, Markdown, and that docs are as the code says
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet receiver pipelines devstack
-	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CHANGELOG.md SECURITY.md docs benchmarks
+	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs benchmarks
+	$(BIN)/python docs/reference.py --check
+
+docs: venv ## Write .env.example, docs/cli.md and the tables of settings and columns in docs anew, from the code
+	$(BIN)/python docs/reference.py
 
 format: venv ## Put the code into its format
 	$(BIN)/ruff check --fix

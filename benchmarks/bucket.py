@@ -1,4 +1,4 @@
-"""What a run asks of the bucket itself: `python -m benchmarks.bucket idle-put | count`, settings as the receiver's.
+"""Questions of a run to the bucket itself: `python -m benchmarks.bucket idle-put | count`, settings as the receiver's.
 
 Belongs here: the latency of one PUT on an idle store, and the count of what landed. Not: servers, load.
 """

@@ -1,4 +1,4 @@
-"""The days whose snapshots are written: a database each, with the events received on one UTC date.
+"""The days whose snapshots are written: one database per day, with the events received on one UTC date.
 
 Belongs here: what the rows are. Not: the events that they are made of (landings), writing snapshots.
 """

@@ -1,4 +1,4 @@
-"""The lakes whose snapshots are written, one database a day, their servers, and a round with one of them.
+"""The lakes whose snapshots are written, one database per day, their servers, and a round with one of them.
 
 Belongs here: preparing them, and what makes a round valid. Not: which rounds are run (snapshot), the rows (days), the
 ways of writing (writes).

@@ -1,4 +1,4 @@
-"""What loading costs: the loader against ceilings and alternatives, in alternating rounds of one run.
+"""The cost of loading: the loader against ceilings and alternatives, in alternating rounds of one run.
 
 Belongs here: which rounds are run, in which order, and what makes them valid. Not: the ways of loading (loads), the
 files that are loaded (landings), the processes (running).
@@ -43,7 +43,7 @@ LOADERS = ("one_conn", "two_conn", "one_event_files")
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured. `files` are loaded in every sweep, `single` hold one event each."""
+    """The amounts measured. `files` are loaded in every sweep, `single` hold one event each."""
 
     sweeps: int
     least_sweeps: int
@@ -109,7 +109,7 @@ class Bench:
         return rounds
 
     def measure(self, way: str, database: str, *shares: Sequence[str], events: int, files: int = 0) -> Round:
-        """Work in one process a share, all at once. Raises InvalidRunError unless all of it was done."""
+        """Work in one process per share, all at once. Raises InvalidRunError unless all of it was done."""
         with psycopg.connect(self.postgres.url("postgres"), autocommit=True) as conn:
             conn.execute("checkpoint")  # so that no round writes what the last one left
         with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""What is measured of loading, each in a process of its own: `python -m benchmarks.loads WAY WORD...`.
+"""Ways of loading, each measured in a process of its own: `python -m benchmarks.loads WAY WORD...`.
 
 Belongs here: this loader, its stages, and what it is compared with. Not: which is measured when (loader.py).
 """
@@ -110,7 +110,7 @@ EVENT = b"""
 
 @contextmanager
 def three_statements(*hours: str) -> Iterator[Work]:
-    """Upsert the group, upsert the participant, insert the event: prepared statements, a transaction a file."""
+    """Upsert the group, upsert the participant, insert the event: prepared statements, a transaction per file."""
     lake = Lake()
     zone = lake.landing_zone()
     files = _files(zone, hours)

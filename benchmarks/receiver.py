@@ -1,4 +1,4 @@
-"""What durability costs: the receiver against the bare handler and its alternatives, in alternating rounds of one run.
+"""The cost of durability: the receiver against the bare handler and its alternatives, in alternating rounds of one run.
 
 Belongs here: which rounds are run, in which order, and what makes them valid. Not: the load generator (wrk), the
 servers (servers, running), the arithmetic (figures).
@@ -54,7 +54,7 @@ STORING = {"object_per_event", "durable", "fastapi"}
 CONNECTIONS = (1, 8, 64, 256, 1024)
 COMPARED = (8, 64, 256)  # the numbers of connections that ratios are made of
 WARM_SECONDS = 1
-FIRST_RATE = 20_000  # events a second that a server is supposed to take, until its own rate is known
+FIRST_RATE = 20_000  # events per second that a server is supposed to take, until its own rate is known
 TRIES = 3
 LIMIT_SECONDS = 17 * 60
 STARTS = 5
@@ -62,7 +62,7 @@ STARTS = 5
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """The amounts measured."""
 
     seconds: int = 3
     sweeps: int = 7  # at the numbers of connections that ratios are made of

@@ -1,4 +1,4 @@
-"""What a snapshot costs: its writer against its ceiling and a peer, in alternating rounds of one run.
+"""The cost of a snapshot: its writer against its ceiling and a peer, in alternating rounds of one run.
 
 Belongs here: which rounds are run, in which order, and the figures made of them. Not: a round (lakes), the ways of
 writing (writes), the rows that are written (days).

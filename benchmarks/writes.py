@@ -1,4 +1,4 @@
-"""What is measured of writing snapshots, each in a process of its own: `python -m benchmarks.writes WAY`.
+"""Ways of writing snapshots, each measured in a process of its own: `python -m benchmarks.writes WAY`.
 
 Belongs here: this writer, its ceiling, and what it is compared with. Not: which is measured when (snapshot.py).
 """

@@ -31,7 +31,7 @@ class VoidError(LoadError):
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw in one round: answers of status 2xx and 3xx, and their latency."""
+    """Wrk's figures of one round: answers of status 2xx and 3xx, and their latency."""
 
     acknowledged: int
     seconds: float
@@ -42,7 +42,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Acknowledged events a second."""
+        """Acknowledged events per second."""
         return self.acknowledged / self.seconds
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class LogLimit:
-    """How many bytes a log may have, and how many files of its earlier content are kept beside it."""
+    """The bytes that a log may have, and the number of files of its earlier content kept beside it."""
 
     size: int
     files: int

@@ -130,7 +130,7 @@ class Stack:
         """The whole environment of the pipelines' processes: nothing foreign that a client would listen to."""
         settings = (name.upper() for name in LakeSettings.model_fields)
         return {
-            **_given(*_PASSED_ON, *(name for name in settings if not name.startswith("AWS_")), "DAGSTER_ALLOWED_HOSTS"),
+            **_given(*_PASSED_ON, *(name for name in settings if not name.startswith("AWS_"))),
             **self.environment,
             **_PYTHON,
             # Relative to the data directory, where they all run: the length of a socket's path is limited, and Dagster

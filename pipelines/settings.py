@@ -1,6 +1,7 @@
-"""The lake's settings, read from the environment once, where a command or Dagster's assembly starts.
+"""The lake's settings, read from the environment whenever a command, a run or a sensor's tick asks for them.
 
-Belongs here: names, types and defaults. Not: clients made from them.
+Belongs here: names, types, defaults and meanings, from which docs/reference.py writes .env.example and the tables of
+docs. Not: clients made from them.
 """
 
 import os
@@ -19,34 +20,113 @@ class SettingsError(WppLakeError):
 
 
 class LakeSettings(BaseSettings):
-    """Where the lake's parts are. Each field is the environment variable of its upper-case name."""
+    """The lake's parts and how they work. Each field is the environment variable of its upper-case name."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, validate_default=False)
 
-    database_url: SecretStr
-    whatsapp_webhook_secret: SecretStr | None = None
-    whatsapp_webhook_previous_secrets: Json[tuple[SecretStr, ...]] = Field(default=())
-    whatsapp_webhook_retired_secrets: Json[tuple[SecretStr, ...]] = Field(default=())
-    landing_bucket: str = "wpp-landing"
-    snapshot_bucket: str = "wpp-snapshots"
-    load_verify: bool = True
-    silence_hours: float = Field(default=12, gt=0)
-    snapshot_minutes: float = Field(default=10, ge=1)
-    run_history_days: int = Field(default=30, ge=1)
-    aws_endpoint_url_s3: str | None = None
-    aws_access_key_id: SecretStr | None = None
-    aws_secret_access_key: SecretStr | None = None
-    aws_session_token: SecretStr | None = None
-    aws_region: str = "us-east-1"
-    dagster_postgres_url: SecretStr = SecretStr("")
-    dagster_home: Path | None = None
-    dagster_grpc_socket: Path | None = None
-    wpp_lake_data_dir: Path | None = None
-    wpp_lake_receiver_url: str = "http://127.0.0.1:8080"
-    wpp_lake_readyz_url: str | None = None
-    wpp_lake_dagster_url: str | None = None
-    heartbeat_url: Secret[HttpUrl] | None = None
-    store_min_free_megabytes: float = Field(default=512, ge=0)
+    database_url: SecretStr = Field(
+        description="the lake's database, PostgreSQL 18, in any libpq form; `wpp-lake migrate` makes its tables",
+        examples=["postgresql://wpp_lake@db.example.org:5432/wpp_lake"],
+    )
+    whatsapp_webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="the secret that the collector signs with, verbatim: 16 bytes or more, no white space at its ends",
+    )
+    whatsapp_webhook_previous_secrets: Json[tuple[SecretStr, ...]] = Field(
+        default=(), description="JSON list of earlier secrets that the receiver still accepts, during a rotation"
+    )
+    whatsapp_webhook_retired_secrets: Json[tuple[SecretStr, ...]] = Field(
+        default=(),
+        description="JSON list of secrets that verify landed lines and are never accepted from a sender: every secret "
+        "that ever signed one; `up` adds those of its earlier starts",
+    )
+    landing_bucket: str = Field(default="wpp-landing", description="bucket of the landing zone, which must exist")
+    snapshot_bucket: str = Field(default="wpp-snapshots", description="bucket of the snapshots, which must exist")
+    load_verify: bool = Field(
+        default=True,
+        description="`false`: what is landed becomes rows without its signature being verified, which `status` says; "
+        "else a load without any secret refuses",
+    )
+    silence_hours: float = Field(
+        default=12, gt=0, description="hours without an event after which the check `collector_heard` warns"
+    )
+    snapshot_minutes: float = Field(
+        default=10,
+        ge=1,
+        description="least time between two snapshots by themselves; with 10 an event is in Parquet within 15 minutes",
+    )
+    run_history_days: int = Field(
+        default=30,
+        ge=1,
+        description="days that a run stays in Dagster's history after its end; a partition's newest stays for ever",
+    )
+    aws_endpoint_url_s3: str | None = Field(
+        default=None,
+        description="URL of the S3 endpoint, whose buckets are addressed by path; without it AWS of the region",
+        examples=["https://s3.example.org"],
+    )
+    aws_access_key_id: SecretStr | None = Field(
+        default=None,
+        description="key for the buckets; without it and its secret each client finds the machine's own, which it "
+        "renews (web identity, container, instance)",
+    )
+    aws_secret_access_key: SecretStr | None = Field(default=None, description="secret of that key")
+    aws_session_token: SecretStr | None = Field(
+        default=None, description="token of a temporary key, and of no other; processes take a new one at their start"
+    )
+    aws_region: str = Field(default="us-east-1", description="region of the buckets")
+    aws_request_checksum_calculation: str = Field(  # read by boto3 itself
+        default="when_supported",
+        description="checksums that boto3 adds to uploads of snapshots; `when_required` for stores that refuse them",
+    )
+    dagster_postgres_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="Dagster's own database, required by it; the driver must be named, `postgresql+psycopg2://...`",
+        examples=["postgresql+psycopg2://dagster@db.example.org:5432/dagster"],
+    )
+    dagster_home: Path | None = Field(
+        default=None,
+        description="absolute path of the folder with `dagster.yaml`; Dagster requires it, `doctor` looks at its disk",
+        examples=["/srv/wpp-lake/dagster"],
+    )
+    dagster_grpc_socket: Path | None = Field(
+        default=None,
+        description="the code server's unix socket, as in `workspace.yaml`: an absolute path of at most 107 bytes, "
+        "in a folder that nobody else may enter, for whoever reaches it runs code",
+        examples=["/run/wpp-lake/code.sock"],
+    )
+    dagster_allowed_hosts: str = Field(  # read by orchestration.webserver itself, which has no database
+        default="",
+        description="hosts, between commas, by which browsers reach Dagster's web interface beside the address that it "
+        "listens at: its name behind a proxy; one without a port, at any port",
+    )
+    wpp_lake_data_dir: Path | None = Field(
+        default=None, description="data directory of `up`, whose processes `status` and `doctor` look at"
+    )
+    wpp_lake_receiver_url: str = Field(
+        default="http://127.0.0.1:8080", description="where `send` and `doctor` post, and `status` asks"
+    )
+    wpp_lake_readyz_url: str | None = Field(
+        default=None,
+        description="where the heartbeat asks whether the receiver is ready, if that isn't `/readyz` at "
+        "`WPP_LAKE_RECEIVER_URL`",
+    )
+    heartbeat_url: Secret[HttpUrl] | None = Field(
+        default=None,
+        description="http(s) URL that Dagster calls about once a minute while all is well "
+        "([what counts](dagster.md#the-heartbeat)); who knows it can feign that, so it is kept like a secret",
+    )
+    store_min_free_megabytes: float = Field(
+        default=512,
+        ge=0,
+        description="millions of bytes that must be free on its disk for the embedded store to take anything; below "
+        "them `status` and the heartbeat call a disk low",
+    )
+    wpp_lake_dagster_url: str | None = Field(
+        default=None,
+        description="where `status` finds Dagster's webserver",
+        examples=["http://127.0.0.1:3000"],
+    )
 
     @classmethod
     def from_environment(cls, **others: Any) -> Self:

@@ -26,7 +26,6 @@ from receiver.telemetry import Metrics
 from receiver.writer import LandingWriter, Readiness, Unavailable
 
 RETRY_AFTER_SECONDS = 2
-
 CONTRACTS: dict[str, Contract] = {
     "/api/webhooks/whatsapp": "current",
     "/api/integrations/whatsapp/events": "first",

@@ -33,7 +33,7 @@ Jid = Annotated[str, Meta(max_length=255)] | None
 
 
 class Envelope(msgspec.Struct):
-    """What an event must have, and may have beside anything else. Lengths are in characters."""
+    """The keys that an event must have, and those it may have beside anything else. Lengths are in characters."""
 
     type: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
     payload: Any

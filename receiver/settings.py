@@ -1,6 +1,6 @@
 """The receiver's settings: one frozen object, read from the environment by `__main__` and passed down.
 
-Belongs here: names, defaults and bounds. Not: the clients that are made from them.
+Belongs here: names, defaults, bounds and meanings (of what pipelines/settings.py has too, there). Not: clients.
 """
 
 import os
@@ -27,7 +27,7 @@ Secret = Annotated[SecretStr, AfterValidator(_trimmed)]
 
 
 class ReceiverSettings(BaseSettings):
-    """What an operator may set: each field is the environment variable of the same name in upper case.
+    """The operator's settings: each field is the environment variable of the same name in upper case.
 
     An empty variable counts as absent. Building it raises pydantic's ValidationError: `complaints` words it.
     """
@@ -40,17 +40,19 @@ class ReceiverSettings(BaseSettings):
     whatsapp_webhook_previous_secrets: Json[tuple[Secret, ...]] = Field(default=())
     landing_bucket: str = Field(default="wpp-landing", pattern=r"^[^\s/?#%]+$")
     aws_endpoint_url_s3: AnyHttpUrl | None = None  # the store's client reads it, and AWS_* beside it, by itself
-    receiver_host: str = "127.0.0.1"
-    receiver_port: int = Field(default=8080, ge=0, le=65535)
-    receiver_admin_host: str | None = None
-    receiver_admin_port: int | None = Field(default=None, ge=0, le=65535)
-    receiver_contracts: str = Field(default="current,first", pattern=r"^(current|first)(,(current|first))*$")
-    receiver_max_body_bytes: PositiveInt = 8_388_608
-    receiver_queue_bytes: PositiveInt = 67_108_864
-    receiver_puts_in_flight: PositiveInt = 4
-    receiver_dedupe_seconds: NonNegativeFloat = 60
-    receiver_dedupe_entries: PositiveInt = 200_000
-    receiver_reuse_port: bool = False
+    receiver_host: str = Field("127.0.0.1", description="address to listen on")
+    receiver_port: int = Field(8080, ge=0, le=65535, description="port to listen on")
+    receiver_admin_host: str | None = Field(None, description="address of `RECEIVER_ADMIN_PORT`, else `RECEIVER_HOST`")
+    receiver_admin_port: int | None = Field(None, ge=0, le=65535, description="port for readiness and metrics alone")
+    receiver_contracts: str = Field(
+        "current,first", pattern=r"^(current|first)(,(current|first))*$", description="contracts whose paths exist"
+    )
+    receiver_max_body_bytes: PositiveInt = Field(8_388_608, description="longest body; a longer one is answered 413")
+    receiver_queue_bytes: PositiveInt = Field(67_108_864, description="bytes of bodies in memory; at least the longest")
+    receiver_puts_in_flight: PositiveInt = Field(4, description="landing files put at the same time, at most")
+    receiver_dedupe_seconds: NonNegativeFloat = Field(60, description="seconds a delivery is remembered; 0: not at all")
+    receiver_dedupe_entries: PositiveInt = Field(200_000, description="deliveries remembered, at most")
+    receiver_reuse_port: bool = Field(default=False, description="whether processes share the port (SO_REUSEPORT)")
 
     @validates_together(mode="after")
     def _whole(self) -> Self:

@@ -1,4 +1,4 @@
-"""What the receiver tells its operator: metrics in Prometheus' terms, and logs.
+"""Metrics in Prometheus' terms, and logs: all that the receiver tells its operator.
 
 Belongs here: names, labels, buckets, formats, and how often a repeated message is worth a line. Not: when to count or
 log. A log line has event ids and reasons; never a body, a secret or a phone number.
@@ -22,7 +22,7 @@ EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000)
 
 
 class Metrics:
-    """The receiver's metrics and the registry that holds them. One an app, so that two in a process don't meet."""
+    """The receiver's metrics and the registry that holds them. One per app, so that two in a process don't meet."""
 
     def __init__(self) -> None:
         self._registry = of = CollectorRegistry()
@@ -58,7 +58,7 @@ class Metrics:
 
 
 def configure_logging() -> None:
-    """Log to stderr: in plain lines on a terminal, else one JSON object a line."""
+    """Log to stderr: in plain lines on a terminal, else one JSON object per line."""
     handler = logging.StreamHandler(sys.stderr)
     plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s %(details)s")
     handler.setFormatter(plain if sys.stderr.isatty() else _Json())

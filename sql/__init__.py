@@ -1,1 +1,1 @@
-"""The project's SQL, one statement or one load step a file: migrations, load steps, snapshot queries."""
+"""The project's SQL, one statement or one load step per file: migrations, load steps, snapshot queries."""

@@ -16,7 +16,7 @@ from psycopg import sql
 from pipelines.db import binary_copy
 from pipelines.db.binary_copy import row, text
 from pipelines.db.connection import Connection
-from pipelines.db.queries import query
+from pipelines.db.queries import filled, query
 from pipelines.landing.format import LandingLineError, decode_line, split_lines
 from pipelines.landing.hours import FIRST_DATE, today
 from pipelines.landing.zone import FetchedFile, LandingZone
@@ -121,8 +121,8 @@ def _stage(conn: Connection, files: Iterable[FetchedFile], report: Report) -> No
                 if (event_id := _event_id(line))
             )
 
-    binary_copy.copy(conn, "reconcile/copy_lines", lines())
-    binary_copy.copy(conn, "reconcile/copy_files", iter(described))
+    binary_copy.copy(conn, "landed_lines", ("event_id", "landing_key", "line_number"), lines())
+    binary_copy.copy(conn, "landed_files", ("key", "lines", "sha256"), iter(described))
     conn.execute(query("reconcile/analyze"))
 
 
@@ -153,10 +153,10 @@ def _compare_file(conn: Connection, store: SnapshotStore, file: _CurrentFile, re
             report.told["Parquet files behind their tables"] += 1
             return
         values = (each for batch in content.iter_batches(columns=[ids]) for each in batch[0].to_pylist())
-        binary_copy.copy(conn, "reconcile/copy_ids", map(row, map(text, values)))
+        binary_copy.copy(conn, "parquet_ids", ("id",), map(row, map(text, values)))
     of_date = "(received_at at time zone 'UTC')::date = %(day)s" if file.table == EVENTS else "true"
-    compare = sql.SQL(query("reconcile/parquet").decode()).format(
-        id=sql.Identifier(ids), table=sql.Identifier(file.table), condition=sql.SQL(of_date)
+    compare = filled(
+        "reconcile/parquet", id=sql.Identifier(ids), table=sql.Identifier(file.table), condition=sql.SQL(of_date)
     )
     faults = conn.execute(compare, {"day": file.day}).fetchall()
     report.add("parquet", ((key, f"{each} {fault}") for each, fault in faults), remedy)

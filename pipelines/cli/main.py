@@ -42,13 +42,8 @@ def main() -> None:
     logging.basicConfig(format="%(message)s")
     logging.getLogger("pipelines").setLevel(logging.INFO)
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it warns of what is raised all the same
-    for command in entry_points(group="wpp_lake.commands"):
-        try:
-            app.command(command.name)(command.load())
-        except ModuleNotFoundError:
-            app.command(command.name, help="Not installed: pip install 'wpp-lake[devstack]'.")(_not_installed)
     try:
-        app()
+        with_stack_commands()()
     except BaseException as error:
         if isinstance(error, SystemExit) or os.environ.get("WPP_LAKE_TRACEBACK") == "1":
             raise
@@ -56,6 +51,16 @@ def main() -> None:
             fail("interrupted")
         ours = isinstance(error, WppLakeError)
         fail(str(error) if ours else f"{type(error).__name__}: {first_line(error)}")
+
+
+def with_stack_commands() -> typer.Typer:
+    """Return the command with the verbs of the embedded stack, or with what says that it isn't installed."""
+    for command in entry_points(group="wpp_lake.commands"):
+        try:
+            app.command(command.name)(command.load())
+        except ModuleNotFoundError:
+            app.command(command.name, help="Not installed: pip install 'wpp-lake[devstack]'.")(_not_installed)
+    return app
 
 
 def _not_installed() -> None:

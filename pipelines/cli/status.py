@@ -1,4 +1,4 @@
-"""What there is: processes, landed and loaded events, snapshots, room on the disks.
+"""The status of a lake: processes, landed and loaded events, snapshots, room on the disks.
 
 Belongs here: gathering. Not: showing it (main).
 """
@@ -25,7 +25,7 @@ from pipelines.landing.zone import LandingZone
 from pipelines.loading.alarms import Watch, alarms
 from pipelines.loading.pending import pending
 from pipelines.orchestration import code_server
-from pipelines.parsing.rules import RULES_VERSION
+from pipelines.parsing.extraction import RULES_VERSION
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.schemas import SCHEMAS

@@ -1,7 +1,10 @@
 """Gives the SQL of the `sql/` folder by its file's name, and runs it. No SQL is written in Python."""
 
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
+
+from psycopg import sql
 
 from pipelines.db.connection import Connection
 
@@ -19,7 +22,18 @@ def steps(folder: str) -> tuple[str, ...]:
     return tuple(sorted(f"{folder}/{file.name.removesuffix('.sql')}" for file in files if file.name[0].isdigit()))
 
 
-def run_steps(conn: Connection, folder: str) -> None:
-    """Run a folder's numbered steps."""
+def filled(name: str, **parts: sql.Composable) -> sql.Composed:
+    """Return the text of `sql/<name>.sql` with `parts` in the place of the names that stand in braces in it."""
+    return sql.SQL(query(name).decode()).format(**parts)
+
+
+def names(columns: Iterable[str], table: str | None = None) -> sql.Composed:
+    """Return a list of columns, to fill in; with the name of their table before each, if it is given."""
+    qualified = ([table, column] if table else [column] for column in columns)
+    return sql.SQL(", ").join(sql.Identifier(*each) for each in qualified)
+
+
+def run_steps(conn: Connection, folder: str, **parts: sql.Composable) -> None:
+    """Run a folder's numbered steps, filled with `parts`."""
     for step in steps(folder):
-        conn.execute(query(step))
+        conn.execute(filled(step, **parts))

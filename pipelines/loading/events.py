@@ -4,25 +4,36 @@ Belongs here: which of a batch's lines is which, and rows in the format of Postg
 groups, which are stored before (store), nor what becomes of an event that is delivered again (sql/events).
 """
 
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 
 import uuid_utils
 
 from pipelines.db import binary_copy
-from pipelines.db.binary_copy import NULL, field, jsonb, microseconds, row, text, timestamptz, uuid, uuid_bytes
+from pipelines.db.binary_copy import NULL, field, fixed_fields, jsonb, microseconds, text, timestamptz, uuid_bytes
 from pipelines.db.connection import Connection
-from pipelines.db.queries import query, run_steps
+from pipelines.db.queries import names, query, run_steps
 from pipelines.errors import WppLakeError
 from pipelines.loading.batches import LandedRow
 
 Ids = Mapping[str | None, bytes]
 
-# The columns of whatsapp_events that are never null and always of one length, each after its length: id, event_id,
-# received_at, last_received_at, body_received_at, deliveries, the two flags, body_sha256 and landing_line. They are
-# written at once: one by one they would take half of a row's time.
-_COLUMNS = 18
-_FIXED = struct.Struct(">h i16s i16s iq iq iq ii i? i? i32s ii")
+# The columns of whatsapp_events that a load writes, and of staged_events, in the order of `_rows`. FIXED are never null
+# and always of one length, each with its format: they are written at once, since one by one they take half of a row's
+# time. An event's first line gives it all of them; from then on OF_BODY follow the chosen body.
+FIXED = {
+    "id": "16s", "event_id": "16s", "received_at": "q", "last_received_at": "q", "body_received_at": "q",
+    "deliveries": "i", "landing_line": "i", "payload_sanitized": "?", "undecrypted": "?", "body_sha256": "32s",
+}  # fmt: skip
+COLUMNS = (
+    *FIXED, "landing_key", "type", "group_id", "chat_jid", "participant_id", "participant_jid", "occurred_at",
+    "payload",
+)  # fmt: skip
+OF_DELIVERY = {
+    "id", "event_id", "received_at", "last_received_at", "body_received_at", "deliveries", "landing_line",
+    "landing_key",
+}  # fmt: skip
+OF_BODY = [name for name in COLUMNS if name not in OF_DELIVERY]
+_FIXED = fixed_fields(FIXED.values())
 
 
 class OvertakenError(WppLakeError):
@@ -38,11 +49,11 @@ def store_events(conn: Connection, lines: Sequence[LandedRow]) -> Sequence[Lande
     """
     new, further = _divided(conn, lines)
     if new:
-        _copy_new(conn, new)
+        _copy(conn, "whatsapp_events", new)
     if further:
-        binary_copy.copy(conn, "load/copy_events", _staged_rows(further))
+        _copy(conn, "staged_events", further)
         conn.execute(query("load/analyze_events"))
-        run_steps(conn, "events")
+        run_steps(conn, "events", columns=names(OF_BODY), better=names(OF_BODY, "better"))
     return new
 
 
@@ -58,11 +69,11 @@ def _divided(conn: Connection, lines: Sequence[LandedRow]) -> tuple[list[LandedR
     return new, further
 
 
-def _copy_new(conn: Connection, lines: Sequence[LandedRow]) -> None:
+def _copy(conn: Connection, table: str, lines: Sequence[LandedRow]) -> None:
     people = _ids(conn, "load/people", {each.row.shown.author.jid for each in lines if each.row.shown.author})
     groups = _ids(conn, "load/groups", {each.row.shown.group_jid for each in lines if each.row.shown.group_jid})
     try:
-        binary_copy.copy(conn, "load/copy_new_events", _new_rows(lines, people, groups))
+        binary_copy.copy(conn, table, COLUMNS, _rows(lines, people, groups))
     except KeyError as error:
         raise OvertakenError from error
 
@@ -71,31 +82,19 @@ def _ids(conn: Connection, name: str, jids: set[str]) -> Ids:
     return {None: NULL, **{jid: field(found) for jid, found in conn.execute(query(name), {"jids": list(jids)})}}
 
 
-def _new_rows(lines: Sequence[LandedRow], people: Ids, groups: Ids) -> Iterator[bytes]:
-    """Yield whatsapp_events' rows, for a binary COPY. Raises KeyError for a person or group that has no id."""
+def _rows(lines: Sequence[LandedRow], people: Ids, groups: Ids) -> Iterator[bytes]:
+    """Yield rows of COLUMNS, for a binary COPY. Raises KeyError for a person or group that has no id."""
     for each in lines:
-        line, shown = each.row, each.row.shown
-        author, at = _author(each), microseconds(line.received_at)
+        line, shown, author = each.row, each.row.shown, _author(each)
+        at = microseconds(line.received_at)
         fixed = _FIXED.pack(
-            _COLUMNS, 16, uuid_utils.uuid7().bytes, 16, uuid_bytes(line.event_id), 8, at, 8, at, 8, at, 4, 1,
-            1, line.sanitized, 1, shown.undecrypted, 32, line.body_sha256, 4, each.line_number,
+            len(COLUMNS), 16, uuid_utils.uuid7().bytes, 16, uuid_bytes(line.event_id), 8, at, 8, at, 8, at,
+            4, 1, 4, each.line_number, 1, line.sanitized, 1, shown.undecrypted, 32, line.body_sha256,
         )  # fmt: skip
         yield b"".join((
             fixed, text(each.landing_key), text(line.type), groups[shown.group_jid], text(shown.chat_jid),
             people[author], text(author), timestamptz(shown.occurred_at), jsonb(bytes(line.payload)),
         ))  # fmt: skip
-
-
-def _staged_rows(lines: Sequence[LandedRow]) -> Iterator[bytes]:
-    """Yield staged_events' rows, for a binary COPY."""
-    for each in lines:
-        line, shown = each.row, each.row.shown
-        yield row(
-            uuid(line.event_id), text(line.type), text(shown.group_jid), text(shown.chat_jid), text(_author(each)),
-            timestamptz(shown.occurred_at), timestamptz(line.received_at), jsonb(bytes(line.payload)),
-            field(bytes((line.sanitized,))), field(line.body_sha256), field(bytes((shown.undecrypted,))),
-            text(each.landing_key), field(each.line_number.to_bytes(4)),
-        )  # fmt: skip
 
 
 def _author(each: LandedRow) -> str | None:

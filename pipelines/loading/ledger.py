@@ -13,12 +13,12 @@ from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.landing.zone import LandingFile
 from pipelines.loading.batches import Batch, LandedRow
-from pipelines.parsing.rules import RULES_VERSION
+from pipelines.parsing.extraction import RULES_VERSION
 
 
 @dataclass(frozen=True)
 class LoadCounts:
-    """What a load did: files and lines read; lines that became events, repeated one, or were put aside."""
+    """Counts of a load: files and lines read; lines that became events, repeated one, or were put aside."""
 
     files: int = 0
     lines: int = 0

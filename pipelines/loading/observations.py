@@ -14,6 +14,17 @@ from pipelines.parsing.extraction import EPOCH
 from pipelines.parsing.jids import Person
 from pipelines.parsing.rows import Row
 
+# The columns of the staging tables, as the rows below have them.
+JIDS = (
+    "jid", "first_seen_at", "last_seen_at", "push_name", "named_at", "named_by",
+    "described_at", "described_by", "described_sha256", "payload",
+)  # fmt: skip
+PAIRS = ("lid_jid", "phone_jid", "observed_at", "event_id")
+GROUPS = (
+    "external_jid", "first_seen_at", "last_seen_at", "named_timed", "display_name", "named_at", "named_by",
+    "changed_at", "described_at", "described_by", "described_sha256", "payload",
+)  # fmt: skip
+
 
 class Naming(NamedTuple):
     """A name as observed; the greatest of several counts: one with a time of its own before any other, then the newest.
@@ -41,7 +52,7 @@ class Describing(NamedTuple):
 
 
 class Seen:
-    """When an address was first and last seen, and which name and description of it count."""
+    """The first and last sight of an address, and the name and description of it that count."""
 
     __slots__ = ("describing", "first", "last", "naming")
 

@@ -16,6 +16,7 @@ from pipelines.db.queries import query, run_steps
 from pipelines.loading.batches import Batch, LandedRow
 from pipelines.loading.events import store_events
 from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.observations import GROUPS, JIDS, PAIRS
 from pipelines.loading.rejections import REFUSALS, rejected_lines, rejected_payloads
 
 Enter = Callable[[Sequence[LandedRow]], LoadCounts]
@@ -63,9 +64,9 @@ def store_observations(conn: Connection, batch: Batch) -> None:
     """Store what a batch shows of people and groups, in a transaction; one batch at a time does so."""
     seen = batch.seen or batch.observe()
     with _clean_transaction(conn):
-        binary_copy.copy(conn, "load/copy_jids", seen.jid_rows())
-        binary_copy.copy(conn, "load/copy_pairs", seen.pair_rows())
-        binary_copy.copy(conn, "load/copy_groups", seen.group_rows())
+        binary_copy.copy(conn, "staged_jids", JIDS, seen.jid_rows())
+        binary_copy.copy(conn, "staged_pairs", PAIRS, seen.pair_rows())
+        binary_copy.copy(conn, "staged_groups", GROUPS, seen.group_rows())
         conn.execute(query("load/analyze_observations"))
         conn.execute(query("load/lock_people"))
         run_steps(conn, "observations")

@@ -37,7 +37,7 @@ TABLES = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
 
 landing_files = dg.AssetSpec(
     ["landing", "files"],
-    description="The landed JSON-lines files, one prefix an hour of receipt. The receiver writes them.",
+    description="The landed JSON-lines files, one prefix per hour of receipt. The receiver writes them.",
     partitions_def=HOURS,
     group_name="landing",
     kinds={"s3", "json"},
@@ -91,15 +91,15 @@ def snapshots(
     """Write a UTC date's Parquet files: its events with their fields, and today every group, person and address."""
     orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
     day, only_stale = parse_day(context.partition_key), ONLY_STALE in context.run.tags
-    settings, store = lake.settings(), lake.snapshot_store()
+    settings, store, asked = lake.settings(), lake.snapshot_store(), tables_of(day)
     with lake.database() as conn:
         verdict = table_check(conn)
     yield verdict
     if not verdict.passed:
         raise dg.Failure(f"Not written: the tables aren't what the ledger says. {RECONCILE}", metadata=verdict.metadata)
-    for written in write_snapshots(settings, store, day, only_stale=only_stale):
+    for written in write_snapshots(settings, store, day, asked, only_stale=only_stale):
         yield _materialised(context, store, written)
-    if skipped := set(SCHEMAS) - set(tables_of(day)):
+    if skipped := set(SCHEMAS) - set(asked):
         context.log.info("a past date's state is gone: %s not written", ", ".join(sorted(skipped)))
     if catalogue := write_catalogue(settings, store, day, only_stale=only_stale):
         yield _materialised(context, store, catalogue)

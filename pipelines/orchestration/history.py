@@ -37,7 +37,7 @@ class HistoryError(WppLakeError):
 
 @dataclass
 class Pruned:
-    """What a prune did: runs deleted, the bytes of their logs, old runs kept, events deleted that had no run."""
+    """Counts of a prune: runs deleted, the bytes of their logs, old runs kept, events deleted that had no run."""
 
     runs: int = 0
     log_bytes: int = 0

@@ -1,15 +1,16 @@
-"""Which process does the work of a Dagster run, so that a run whose process was killed doesn't count as running.
+"""Ends Dagster's runs whose process is gone: one that was killed would count as running.
 
 Belongs here: tagging a run with its process, and failing such runs. Not: when it is looked at (sensors).
 """
 
+import json
 import os
 import socket
 from pathlib import Path
 
 import dagster as dg
 
-TAG = "wpp-lake/process"  # the run, for a run made of another one has its tags; host, pid and its namespace, its start
+TAG = "wpp-lake/process"  # JSON, with the run, for a run made of another one has its tags
 _PIDS = Path("/proc/self/ns/pid")  # containers may share a host's name, and not its process ids
 _HOST = f"{socket.gethostname()}/{_PIDS.readlink() if _PIDS.exists() else ''}"
 GONE, UNKNOWN = "gone", "unknown"
@@ -17,7 +18,12 @@ GONE, UNKNOWN = "gone", "unknown"
 
 def tag_run_with_process(instance: dg.DagsterInstance, run_id: str) -> None:
     """Note that this process does the run's work."""
-    instance.add_run_tags(run_id, {TAG: f"{run_id} {_HOST} {os.getpid()} {_start(os.getpid())}"})
+    instance.add_run_tags(run_id, {TAG: process_tag(run_id, os.getpid(), _start(os.getpid()))})
+
+
+def process_tag(run_id: str, pid: int, start: str) -> str:
+    """Return the tag of a run that a process of this host does."""
+    return json.dumps({"run": run_id, "host": _HOST, "pid": pid, "start": start})
 
 
 def fail_orphaned_runs(instance: dg.DagsterInstance) -> None:
@@ -31,10 +37,18 @@ def fail_orphaned_runs(instance: dg.DagsterInstance) -> None:
 
 def _is_orphaned(run: dg.DagsterRun) -> bool:
     """Tell whether the run's process was one of this host, and is gone."""
-    match run.tags.get(TAG, "").split():
-        case [run.run_id, host, pid, start] if host == _HOST:
-            return _start(int(pid)) not in {start, UNKNOWN}
+    match _read(run.tags.get(TAG, "")):
+        case {"run": run.run_id, "host": host, "pid": int(pid), "start": start} if host == _HOST:
+            return _start(pid) not in {start, UNKNOWN}
     return False
+
+
+def _read(tag: str) -> object:
+    """Return what a tag holds; None for none, and for one that older code wrote."""
+    try:
+        return json.loads(tag)
+    except ValueError:
+        return None
 
 
 def _start(pid: int) -> str:

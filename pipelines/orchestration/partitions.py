@@ -17,7 +17,7 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 
 def range_tags(hours: Iterable[datetime]) -> list[dict[str, str]]:
-    """Return the tags of the runs that cover these hours: one run a stretch of hours that follow each other."""
+    """Return the tags of the runs that cover these hours: one run per stretch of consecutive hours."""
     stretches: list[list[datetime]] = []
     for hour in sorted(hours):
         if stretches and hour - stretches[-1][-1] <= timedelta(hours=1):

@@ -30,6 +30,8 @@ from pipelines.parsing.rules import (
 )
 from pipelines.parsing.timestamps import point_in_time
 
+# The version of what a body shows. Raise it with each change of that: `status` then tells to rebuild the tables.
+RULES_VERSION = 2
 MAX_NAME = 255
 ENVELOPE_CHATS = ("chat_jid", "group_jid")  # of the current contract, of the first one
 NO_NAME = "-"  # WhatsApp's word for "no push name"

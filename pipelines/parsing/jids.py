@@ -1,7 +1,7 @@
-"""Who a WhatsApp address belongs to: normalised LIDs, phones and groups.
+"""WhatsApp addresses, normalised: LIDs, phones and groups.
 
 Belongs here: one address, or the addresses of one person. Not: where a payload keeps them (extraction), nor which
-LID belongs to which phone over time (sql/load).
+LID belongs to which phone over time (sql/observations).
 """
 
 import re

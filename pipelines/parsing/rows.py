@@ -61,7 +61,7 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def observed_at(self) -> datetime:
-        """When what the body shows was so: the time it names, else that of its receipt."""
+        """The moment of which the body tells: the time it names, else that of its receipt."""
         return self.shown.occurred_at or self.received_at
 
 

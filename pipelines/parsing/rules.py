@@ -4,7 +4,7 @@ Belongs here: payload paths and the shapes that Baileys' versions give them. Not
 (extraction), nor how an address or a time reads (jids, timestamps).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -13,15 +13,13 @@ from pipelines.landing.format import storable
 from pipelines.parsing.jids import Person, group_jid, person
 from pipelines.parsing.paths import JSON, at
 
-# The version of what a body shows. Raise it with each change of the rules: `status` then tells to rebuild the tables.
-RULES_VERSION = 2
 Reader = Callable[[JSON], Person | None]
-ManyReader = Callable[[JSON], Iterator[Person | None]]
+ManyReader = Callable[[JSON], Iterable[Person | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Where one event type keeps what it shows.
+    """The places where one event type keeps what it shows.
 
     `author` lists readers, the first that finds a person wins. `time` lists paths, the first that holds a time wins.
     `name` is the key of the author's name. `people` reads the other people in it; `objects` yields them where each
@@ -33,7 +31,7 @@ class Rule:
     time: tuple[str, ...] = ()
     name: str | None = None
     people: ManyReader | None = None
-    objects: Callable[[JSON], Iterator[JSON]] | None = None
+    objects: Callable[[JSON], Iterable[JSON]] | None = None
     subject: str | None = None
     subject_time: str | None = None
     metadata: bool = False
@@ -93,12 +91,12 @@ def _caller(payload: JSON) -> Person | None:
     return person(payload.get("from"))
 
 
-def _roster(payload: JSON) -> Iterator[JSON]:
-    """Yield participants[]: bare addresses in Baileys 6, {id, phoneNumber?, lid?, jid?, admin} later."""
-    return iter(participants) if isinstance(participants := payload.get("participants"), list) else iter(())
+def _roster(payload: JSON) -> Iterable[JSON]:
+    """Return participants[]: bare addresses in Baileys 6, {id, phoneNumber?, lid?, jid?, admin} later."""
+    return participants if isinstance(participants := payload.get("participants"), list) else []
 
 
-def _members(payload: JSON) -> Iterator[Person | None]:
+def _members(payload: JSON) -> Iterable[Person | None]:
     """Read participants[] of a change: each says what became of a person, not how the person is."""
     return map(member, _roster(payload))
 
@@ -128,10 +126,10 @@ def _stub_people(payload: JSON) -> Iterator[Person | None]:
             yield member(shown)
 
 
-def _join_request(payload: JSON) -> Iterator[Person | None]:
+def _join_request(payload: JSON) -> Iterable[Person | None]:
     """Read who asks to join."""
     address, phone, action, method = map(payload.get, ("participant", "participantPn", "action", "method"))
-    yield _requester(address, phone, _AUTHOR(payload), action, method)
+    return [_requester(address, phone, _AUTHOR(payload), action, method)]
 
 
 def _requester(address: JSON, phone: JSON, author: Person | None, action: JSON, method: JSON) -> Person | None:
@@ -157,16 +155,16 @@ def _json_or_text(text: JSON) -> JSON:
 
 def _one(*names: str) -> ManyReader:
     """Read one other person from these keys of the payload."""
-    return lambda payload: iter((person(*map(payload.get, names)),))
+    return lambda payload: [person(*map(payload.get, names))]
 
 
-def _contact(payload: JSON) -> Iterator[JSON]:
-    """Yield a contact, unless it is a group's: then its other addresses are nobody's."""
-    return iter(()) if group_jid(payload.get("id")) else iter((payload,))
+def _contact(payload: JSON) -> Iterable[JSON]:
+    """Return a contact, unless it is a group's: then its other addresses are nobody's."""
+    return [] if group_jid(payload.get("id")) else [payload]
 
 
-def _present(payload: JSON) -> Iterator[Person | None]:
-    return map(person, presences) if isinstance(presences := payload.get("presences"), dict) else iter(())
+def _present(payload: JSON) -> Iterable[Person | None]:
+    return map(person, presences) if isinstance(presences := payload.get("presences"), dict) else []
 
 
 def is_among(stub: JSON, kinds: frozenset[JSON]) -> bool:

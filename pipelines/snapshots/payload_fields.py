@@ -1,4 +1,4 @@
-"""The catalogue of payload fields: one Parquet file a UTC date, derived from the date's snapshot of events.
+"""The catalogue of payload fields: one Parquet file per UTC date, derived from the date's snapshot of events.
 
 Belongs here: writing a date's file, joining those of several dates, which paths are new. Not: what is counted of a
 payload (payload_profile), nor the columns (schemas).
@@ -89,7 +89,7 @@ def new_paths(store: SnapshotStore, day: date) -> dict[str, list[str]]:
 
 
 def figures(fields: Fields) -> pa.Table:
-    """Return what was counted as a table: one row a type and path."""
+    """Return what was counted as a table: one row per type and path."""
     counted = FIGURES.names[1:]
     rows = [{"type": kind, **{name: getattr(field, name) for name in counted}} for kind, field in fields]
     return pa.Table.from_pylist(rows, FIGURES)

@@ -33,7 +33,7 @@ _NEVER = 1 << 62  # microseconds; later than any event
 
 
 class _Shapes(dict[int, str]):
-    """What stands for a character: x for a letter, 0 for a digit, ? for what else isn't ASCII; the rest itself."""
+    """The mask of a character: x for a letter, 0 for a digit, ? for what else isn't ASCII; the rest itself."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)

@@ -1,4 +1,4 @@
-"""Which snapshots are stale: missing in the bucket, or older than what changed in the tables since.
+"""Finds stale snapshots: those missing in the bucket, or older than what changed in the tables since.
 
 Belongs here: comparing the tables' revisions with those of the files. Not: writing files (write).
 """

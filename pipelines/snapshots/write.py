@@ -1,17 +1,17 @@
 """Writes the snapshots of a date from the tables, all of them from one moment.
 
-Belongs here: which rows, and from which moment. Not: their columns (schemas, sql/snapshots), the files (parquet,
+Belongs here: which rows, and from which moment. Not: their columns (schemas), the files (parquet,
 bucket).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from psycopg import sql
 
-from pipelines.db.queries import query
+from pipelines.db.queries import filled
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.files import Snapshot, note, writing
@@ -26,17 +26,25 @@ BATCH_BYTES = 1 << 22
 
 
 def write_snapshots(
-    settings: LakeSettings, store: SnapshotStore, day: date, *, only_stale: bool = False
+    settings: LakeSettings,
+    store: SnapshotStore,
+    day: date,
+    tables: Sequence[str] | None = None,
+    *,
+    only_stale: bool = False,
 ) -> Iterator[Snapshot]:
-    """Write a UTC date's snapshots, or the stale ones, all from one moment, and yield each as it is there."""
+    """Write a UTC date's snapshots, or the stale ones, all from one moment, and yield each as it is there.
+
+    `tables` are `tables_of` the date, from who has asked that already: the answer changes at midnight.
+    """
     import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415  a load has the assets too, and needs no ADBC
 
-    tables = tables_of(day)  # asked once: at midnight the answer changes
+    tables = tables or tables_of(day)
     with writing(settings, day) as ledger, adbc.connect(settings.conninfo) as conn, conn.cursor() as cursor:
         known = current_revisions(ledger, store, day, tables) if only_stale else {}
         cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
         cursor.execute("set transaction isolation level repeatable read, read only")
-        cursor.execute(_filled("snapshots/moment", date=day))
+        cursor.execute(_filled("snapshots/moment", date=sql.Literal(day)))
         moment = cursor.fetchone()
         at, of_events, of_state = moment
         for table in tables:
@@ -49,12 +57,18 @@ def write_snapshots(
 
 
 def _batches(cursor: "Cursor", table: str, day: date) -> Iterator[pa.RecordBatch]:
-    """Yield a table's rows; events an hour after the other, since the database sorts hours for less than a day."""
+    """Yield a table's rows; events hour by hour, since the database sorts hours for less than a day."""
+    columns = sql.SQL(", ").join(map(_selected, SCHEMAS[table]))
     for hour in HOURS if table == EVENTS else [None]:
-        cursor.execute(_filled(f"snapshots/{table}", date=day, hour=hour))
+        cursor.execute(_filled(f"snapshots/{table}", columns=columns, date=sql.Literal(day), hour=sql.Literal(hour)))
         yield from cursor.fetch_record_batch()
 
 
-def _filled(name: str, **values: Any) -> str:
-    literals = {key: sql.Literal(value) for key, value in values.items()}
-    return sql.SQL(query(name).decode()).format(**literals).as_string()
+def _selected(column: "pa.Field[Any]") -> sql.Composable:
+    """Select a column; what is a string in Arrow may be a uuid or JSON in the table."""
+    name = sql.Identifier(column.name)
+    return sql.SQL("{}::text").format(name) if pa.types.is_string(column.type) else name
+
+
+def _filled(name: str, **parts: sql.Composable) -> str:
+    return filled(name, **parts).as_string()

@@ -2,16 +2,7 @@
 -- by (undecrypted, received_at, sha256): it is either the chosen one or among those staged now.
 with followed as (
     update whatsapp_events as known
-    set type = better.type,
-        group_id = whatsapp_groups.id,
-        chat_jid = better.chat_jid,
-        participant_id = whatsapp_participant_jids.participant_id,
-        participant_jid = better.participant_jid,
-        occurred_at = better.occurred_at,
-        payload = better.payload,
-        payload_sanitized = better.payload_sanitized,
-        body_sha256 = better.body_sha256,
-        undecrypted = better.undecrypted
+    set ({columns}) = row({better})
     from (
         select distinct on (event_id) event_id, body_sha256
         from whatsapp_event_revisions
@@ -19,13 +10,11 @@ with followed as (
         order by event_id, undecrypted, received_at, body_sha256
     ) as best
     join (
-        select distinct on (event_id, body_sha256) *
+        select distinct on (event_id, body_sha256) staged_events.*
         from staged_events
         join staged_contested using (event_id)
         order by event_id, body_sha256
     ) as better using (event_id, body_sha256)
-    left join whatsapp_groups on external_jid = better.group_jid
-    left join whatsapp_participant_jids on jid = better.participant_jid
     where known.event_id = best.event_id and known.body_sha256 <> best.body_sha256
     returning (known.received_at at time zone 'UTC')::date as received_on
 )

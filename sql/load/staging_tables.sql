@@ -1,20 +1,6 @@
 -- Staging tables, for the length of a transaction: further deliveries of known events, and what a batch of landing
 -- files shows of people and groups.
-create temp table if not exists staged_events (
-    event_id          uuid not null,
-    type              text not null,
-    group_jid         text,
-    chat_jid          text,
-    participant_jid   text,
-    occurred_at       timestamptz,
-    received_at       timestamptz not null,
-    payload           jsonb not null,
-    payload_sanitized boolean not null,
-    body_sha256       bytea not null,
-    undecrypted       boolean not null,
-    landing_key       text not null,
-    landing_line      integer not null
-) on commit delete rows;
+create temp table if not exists staged_events (like whatsapp_events) on commit delete rows;
 -- Wide rows stay in the page: compressing them for a table that lives for seconds costs more than it saves.
 alter table staged_events set (toast_tuple_target = 8160);
 

@@ -1,4 +1,4 @@
 -- Every address with its person as known now.
-select jid, participant_id::text, push_name, first_seen_at, last_seen_at
+select {columns}
 from whatsapp_participant_jids
 order by jid

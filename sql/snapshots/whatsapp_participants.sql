@@ -1,4 +1,4 @@
 -- Every person as known now.
-select id::text, external_jid, push_name, identity_id::text, payload::text, first_seen_at, last_seen_at
+select {columns}
 from whatsapp_participants
 order by external_jid

@@ -1,6 +1,9 @@
 """The documents say what there is: every setting, table, column, route, metric, asset and verb, and no other."""
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,17 @@ from lake import Lake
 from project import ROOT, settings_in_code
 
 from pipelines.orchestration.definitions import defs
+from pipelines.parsing.extraction import ENVELOPE_CHATS, RULES_VERSION
+from pipelines.parsing.rules import GROUP_PATHS, RULES, Rule, rule_of
 from pipelines.snapshots.schemas import PAYLOAD_FIELDS, SCHEMAS
 from receiver.settings import ReceiverSettings
 
 DOCS = sorted(ROOT.glob("docs/**/*.md")) + [
-    ROOT / name for name in ("README.md", "CONTEXT.md", "CHANGELOG.md", "SECURITY.md")
+    ROOT / name for name in ("README.md", "CONTEXT.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 ]
+TABLES = (ROOT / "docs/tables.md").read_text()
+# What an update of a message holds, by the rule that it asks for.
+UPDATES = {"changed message": "message", "poll vote": "pollUpdates", "event response": "eventResponses"}
 
 
 def code_words(name: str) -> set[str]:
@@ -40,21 +48,69 @@ def test_every_receiver_setting_is_documented() -> None:
     assert [name for name in ReceiverSettings.model_fields if name.upper() not in words] == []
 
 
-def test_every_table_and_column_is_documented(lake: Lake) -> None:
-    words = code_words("tables.md")
+def table_after(heading: str, text: str = TABLES) -> list[list[str]]:
+    """Return the cells of the first table below a heading."""
+    below = text.partition(f"\n{heading}\n")[2]
+    lines = below[below.index("\n| ") :].strip().partition("\n\n")[0].splitlines()[2:]
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+
+
+def test_every_table_and_column_is_documented_as_the_database_has_it(lake: Lake) -> None:
     columns = lake.rows(
-        "select table_name::text, column_name::text from information_schema.columns"
+        "select table_name::text, column_name::text, replace(data_type::text, 'timestamp with time zone',"
+        " 'timestamptz'), case is_nullable when 'YES' then 'yes' else 'no' end from information_schema.columns"
         " where table_schema = 'public' and table_name <> 'schema_migrations'"
     )
-    names = {name for column in columns for name in column}
-    assert len(names) > 40
-    assert sorted(names - words) == []
+    tables = {table for table, *_ in columns}
+    documented = {(table, row[0].strip("`"), *row[1:3]) for table in tables for row in table_after(f"### `{table}`")}
+    assert documented == set(columns)
+
+
+def test_the_specification_has_every_table_and_no_other(lake: Lake) -> None:
+    found = lake.rows("select table_name::text from information_schema.tables where table_schema = 'public'")
+    documented = {row[0].strip("`") for row in table_after("## Tables", (ROOT / "docs/spec.md").read_text())}
+    assert documented == {table for (table,) in found} - {"schema_migrations"}
+
+
+def documented_rules() -> list[tuple[str, Rule, list[str]]]:
+    """Return each type of the table of rules, its rule, and the row's other cells."""
+    rows = table_after("## What a body shows")
+    found = []
+    for kinds, *cells in rows:
+        update = UPDATES.get(kinds.partition(": ")[2])
+        payload = {"update": {update: None}} if update else {}
+        found += [(kind, rule_of(kind, payload), cells) for kind in re.findall("`([^`]+)`", kinds)]
+    return found
+
+
+def test_every_type_with_a_rule_is_documented_and_no_other() -> None:
+    kinds = [kind for kind, *_ in documented_rules()]
+    assert sorted(kinds) == sorted([*RULES, "messages.update", "messages.update", "messages.update"])
+
+
+def test_a_rules_paths_are_documented_as_it_has_them() -> None:
+    """Times and the group's name by their paths, in their order; author and people where there are any."""
+    said = [(kind, bool(author), re.findall("`([^`]+)`", time), bool(people), name.strip("`") or None)
+            for kind, _, (author, time, people, name) in documented_rules()]  # fmt: skip
+    assert said == [
+        (kind, bool(rule.author), list(rule.time), bool(rule.people or rule.objects), rule.subject)
+        for kind, rule, _ in documented_rules()
+    ]
+
+
+def test_where_a_group_is_looked_for_is_documented() -> None:
+    sentence = TABLES.partition("The group is the first `@g.us` address among ")[2].partition("`. ")[0]
+    assert re.findall("`([^`]+)`", f"{sentence}`") == [*ENVELOPE_CHATS, *GROUP_PATHS]
+
+
+def test_the_versions_of_the_rules_are_documented() -> None:
+    versions = [int(version) for version, _ in table_after("### Versions of the rules")]
+    assert versions == list(range(1, RULES_VERSION + 1))
 
 
 @pytest.mark.parametrize("table", [*SCHEMAS, "payload_fields"])
 def test_a_snapshots_columns_are_documented_as_its_files_have_them(table: str) -> None:
-    section = (ROOT / "docs/tables.md").read_text().split(f"### Snapshot of `{table}`\n")[1].split("\n### ")[0]
-    documented = [row.strip("| ").split(" | ") for row in section.splitlines() if row.startswith("| `")]
+    documented = table_after(f"### Snapshot of `{table}`")
     assert documented == [described(field) for field in SCHEMAS.get(table, PAYLOAD_FIELDS)]
 
 
@@ -63,6 +119,39 @@ def described(field: "pa.Field[Any]") -> list[str]:
     meaning, unit, source = (value.decode() for value in (field.metadata or {}).values())
     kind = str(field.type).replace("tz=", "")
     return [f"`{field.name}`", kind, "yes" if field.nullable else "no", meaning, unit, f"`{source}`"]
+
+
+def test_what_differs_from_the_code_fails_the_lint_and_is_named(tmp_path: Path) -> None:
+    """As a settings table does, or a list of commands, that somebody forgot to write anew."""
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "docs", copy / "docs")
+    example = (ROOT / ".env.example").read_text().replace("SNAPSHOT_MINUTES=10", "SNAPSHOT_MINUTES=20")
+    (copy / ".env.example").write_text(example)
+    (copy / "docs/cli.md").unlink()
+
+    def check(*words: str) -> tuple[int, str]:
+        command = [sys.executable, str(copy / "docs/reference.py"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr.strip()
+
+    assert check("--check") == (1, "not as the code says: .env.example, docs/cli.md: run `make docs`")
+    assert (check(), check("--check")) == ((0, ""), (0, ""))
+    assert (copy / "docs/cli.md").read_text() == (ROOT / "docs/cli.md").read_text()
+
+
+@pytest.mark.parametrize(("document", "heading"), [("README.md", "## Run it"), ("docs/spec.md", "## Commands")])
+def test_every_verb_is_in_the_tables_of_commands(document: str, heading: str) -> None:
+    """And no other: what docs/cli.md has is generated."""
+    there = re.findall(r"^## `(wpp-lake [a-z ]*[a-z])", (ROOT / "docs/cli.md").read_text(), flags=re.MULTILINE)
+    rows = table_after(heading, (ROOT / document).read_text())
+    named = [re.match(r"`(wpp-lake [a-z ]*[a-z])", row[0]) for row in rows]
+    assert {match[1] for match in named if match} == verbs(there, document)
+
+
+def verbs(there: list[str], document: str) -> set[str]:
+    """Return what a document names: README has one row for all verbs of the quarantine."""
+    others = {"wpp-lake quarantine show", "wpp-lake quarantine retry", "wpp-lake quarantine discard"}
+    return set(there) - (others if document == "README.md" else set())
 
 
 def test_every_asset_and_job_is_documented() -> None:
@@ -75,6 +164,13 @@ def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", document.read_text())
     missing = [link for link in links if "://" not in link and not (document.parent / link).exists()]
     assert missing == []
+
+
+def test_docstrings_name_the_thing() -> None:
+    """They begin with a verb or a noun."""
+    modules = [path for package in ("receiver", "pipelines", "devstack") for path in (ROOT / package).rglob("*.py")]
+    begin = re.compile(r'^\s*"""(?:What|Who|Whose)\b.*', re.MULTILINE)
+    assert [line for path in modules for line in begin.findall(path.read_text())] == []
 
 
 def test_the_readme_has_every_module_and_no_other() -> None:

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from pipelines.cli.status import collect
 from pipelines.loading.load import rebuild
 from pipelines.orchestration.code_server import SOCKET
-from pipelines.parsing.rules import RULES_VERSION
+from pipelines.parsing.extraction import RULES_VERSION
 from pipelines.settings import LakeSettings
 
 

@@ -208,7 +208,7 @@ def test_a_run_made_of_a_killed_one_is_not_taken_for_it(instance: dg.DagsterInst
     run = instance.create_run_for_job(
         definitions.defs.resolve_job_def("load"),
         status=dg.DagsterRunStatus.STARTED,
-        tags={orphaned_runs.TAG: f"another-run {orphaned_runs._HOST} 1 0"},  # noqa: SLF001  (this host, as a tag names it)
+        tags={orphaned_runs.TAG: orphaned_runs.process_tag("another-run", 1, "0")},
     )
     orphaned_runs.fail_orphaned_runs(instance)
     again = instance.get_run_by_id(run.run_id)

@@ -1,1 +1,0 @@
-copy landed_files (key, lines, sha256) from stdin (format binary);

@@ -1,1 +1,0 @@
-copy parquet_ids (id) from stdin (format binary);
