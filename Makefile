@@ -37,7 +37,7 @@ dev: venv ## Run `dagster dev` on the stack of `make up ARGS=--no-dagster`
 test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that they start themselves
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
-test-slow: venv ## Run the tests that take their time: faults under load, a full disk
+test-slow: venv ## Run the tests that take their time: faults under load, a full disk, little memory
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-stack: venv ## Run the tests of the whole stack with Dagster, and of the notebooks
