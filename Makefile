@@ -40,7 +40,7 @@ test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that
 test-slow: venv ## Run the tests that take their time: faults under load
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
-test-server: venv ## Run the tests that need a server's rights: a full disk, the firewall, systemd's view of the units
+test-server: venv ## Run the tests that need a server's rights: a full disk, little memory, the firewall, systemd's view of the units
 	$(BIN)/python -m pytest -m server $(ARGS)
 
 test-stack: venv ## Run the tests of the whole stack with Dagster, and of the notebooks

@@ -56,7 +56,7 @@ class Difference(NamedTuple):
 
 @dataclass
 class Report:
-    """What was compared and found. What is behind or open in quarantine is told; that is no difference."""
+    """The differences found. What is behind, or open in quarantine, is told and is none."""
 
     compared: Counter[str] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)

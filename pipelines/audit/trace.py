@@ -30,7 +30,7 @@ Found = dict[str, Any]
 
 @dataclass
 class Trace:
-    """What was found of an event, one object per landed line and per station after it, and where its chain breaks."""
+    """The stations of an event, one object per landed line and per place after it, and where its chain breaks."""
 
     event_id: str
     deliveries: list[Found] = field(default_factory=list)

@@ -47,7 +47,7 @@ class LossError(WppLakeError):
 
 
 class AcceptedLoss(NamedTuple):
-    """Who accepts that a rebuild ends with less than there is, and why."""
+    """The name of who accepts that a rebuild ends with less than there is, and the reason."""
 
     by: str
     reason: str

@@ -37,7 +37,7 @@ class Check(NamedTuple):
 
     @property
     def spec(self) -> dg.AssetCheckSpec:
-        """What Dagster knows of it before its first result."""
+        """The check as Dagster shows it before its first result."""
         return dg.AssetCheckSpec(self.name, asset=list(self.asset), description=self.passing)
 
     def result(self, numbers: Mapping[str, int | float | str], *, passed: bool) -> dg.AssetCheckResult:
