@@ -100,7 +100,7 @@ def test_each_column_of_an_event_has_its_own_value(lake: Lake) -> None:
     first = stored(lake)
     assert (first["type"], first["payload_sanitized"], first["undecrypted"]) == ("messages.upsert", True, True)
     assert (first["landing_line"], first["deliveries"], first["chat_jid"]) == (2, 1, group(1))
-    real = message(participant(2), chat=group(2), messageTimestamp=1779336843)
+    real = message(participant(2), key="3EB1", chat=group(2), messageTimestamp=1779336843)
     lake.land(line(event(real, kind="messages.media-update", chat=group(2)), "a", later), at=later)
     lake.load(later)
     second = stored(lake)
