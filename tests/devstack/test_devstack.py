@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 from servers import running
+from stack_process import runs
 
 from devstack import postgres, processes
 from devstack.errors import NotReadyError, StackError
@@ -242,14 +243,6 @@ def wait_for(check: Callable[[], object], what: str) -> None:
 async def eventually(check: Callable[[], object], what: str) -> None:
     """Return when the check holds, without holding up the event loop."""
     await asyncio.to_thread(wait_for, check, what)
-
-
-def runs(process: psutil.Process) -> bool:
-    """Tell whether a process runs; one that nobody has waited for yet doesn't."""
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def recorded_pids(record: Path) -> dict[str, int]:

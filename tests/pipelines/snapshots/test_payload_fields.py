@@ -396,7 +396,8 @@ def test_a_catalogue_of_very_many_paths_has_those_of_most_events(
         ("messages.upsert", "$"),
         ("messages.upsert", "$.often"),
     ]
-    assert caplog.messages == ["2 payload paths left out"]
+    told = [record.getMessage() for record in caplog.records if record.name == payload_fields.__name__]
+    assert told == ["2 payload paths left out"]
 
 
 def test_the_catalogue_of_many_dates_keeps_what_is_frequent_over_all_of_them(
