@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from factories import PATHS, SECRET, event, event_id, headers
 from stack_process import WPP_LAKE, Running, open_url, running, runs, wait_for
-from test_heartbeat import SECRET_PATH, Watcher, watching
+from watcher import SECRET_PATH, Watcher, watching
 
 from pipelines.orchestration.code_server import SOCKET
 

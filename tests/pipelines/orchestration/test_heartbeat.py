@@ -3,11 +3,8 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dagster as dg
@@ -16,51 +13,12 @@ from factories import event, line
 from lake import Lake
 from receiver_process import start_receiver
 from servers import S3
+from watcher import SECRET_PATH, Watcher, watching
 
 from pipelines.orchestration import heartbeat as heartbeats
 from pipelines.orchestration.resources import Lake as LakeParts
 
 NOBODY = "http://127.0.0.1:1"
-SECRET_PATH = "/ping/4f1d0c6a"
-
-
-class Watcher(ThreadingHTTPServer):
-    """A service that alarms when nobody calls any more."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Call)
-        self.calls: list[str] = []
-        self.answer = 200
-
-    @property
-    def url(self) -> str:
-        """Where it is called."""
-        return f"http://127.0.0.1:{self.server_port}{SECRET_PATH}"
-
-
-class _Call(BaseHTTPRequestHandler):
-    server: Watcher
-
-    def do_GET(self) -> None:
-        self.server.calls.append(self.path)
-        self.send_response(self.server.answer)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def watching() -> Iterator[Watcher]:
-    """Run the service until the block ends."""
-    with Watcher() as watcher:
-        thread = threading.Thread(target=watcher.serve_forever)
-        thread.start()
-        try:
-            yield watcher
-        finally:
-            watcher.shutdown()
-            thread.join()
 
 
 @pytest.fixture
