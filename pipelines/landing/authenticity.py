@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from pipelines.errors import WppLakeError
 from pipelines.landing.format import LandedEvent
-from receiver.landing import file_metadata, key_id, signature
+from receiver.landing import file_metadata, key_id
 
 
 class NoSecretError(WppLakeError):
@@ -22,16 +22,23 @@ class Verifier:
     def __init__(self, secrets: Sequence[bytes]) -> None:
         if not secrets:
             raise NoSecretError("WHATSAPP_WEBHOOK_SECRET isn't set: there is nothing to verify with")
-        self._secrets = secrets
+        self._keys = [hmac.new(secret, digestmod="sha256") for secret in secrets]
         self._by_key_id = {key_id(secret): secret for secret in secrets}
 
     def is_signed(self, event: LandedEvent, signed: bytes) -> bool:
-        """Tell whether one of the secrets made a line's signature; `signed` are the bytes of its body as sent."""
-        given, event_id = event.signature.encode(), event.event_id.encode()
-        return any(
-            hmac.compare_digest(signature(secret, event.contract, event_id, signed).encode(), given)
-            for secret in self._secrets
-        )
+        """Tell whether one of the secrets made a line's signature; `signed` are the bytes of its body as sent.
+
+        As `receiver.landing.signature` does, from keys that are set up once: that takes as long as a line's hash.
+        """
+        before = b"" if event.contract == "first" else event.event_id.encode() + b"."
+        given = event.signature.encode()
+        for key in self._keys:
+            made = key.copy()
+            made.update(before)
+            made.update(signed)
+            if hmac.compare_digest(made.hexdigest().encode(), given):
+                return True
+        return False
 
     def file_fault(self, key: str, content: bytes, metadata: Mapping[str, str]) -> str | None:
         """Return what is wrong with a file, by what the receiver put beside it; None where that is right, or missing.

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from factories import RECEIVED, event, line
+from factories import RECEIVED, SECRET, event, line
 from mypy_boto3_s3 import S3Client
 from pydantic import SecretStr
 from roles import url
@@ -32,6 +32,7 @@ def loaded(
     """Land two events, one of which no reader can use, and load them as the loader."""
     settings = LakeSettings(
         database_url=SecretStr(url(roles, "wpp_loader")),
+        whatsapp_webhook_secret=SecretStr(SECRET),
         landing_bucket=landing_bucket,
         snapshot_bucket=snapshot_bucket,
         aws_endpoint_url_s3=s3.endpoint,
