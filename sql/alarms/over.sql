@@ -5,5 +5,8 @@ where key collate "C" > %(after)s and key collate "C" <= %(upto)s
         select from landing_files
         left join unnest(%(keys)b::text[], %(sizes)b::bigint[], %(etags)b::text[]) as listed (key, size, etag) using (key)
         where landing_files.key = landing_alarms.key
-            and (listed.key is null or landing_files.size <> listed.size or landing_files.etag <> listed.etag)
+            and (
+                listed.key is null
+                or loaded + duplicates > 0 and (landing_files.size <> listed.size or landing_files.etag <> listed.etag)
+            )
     );

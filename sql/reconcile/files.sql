@@ -5,5 +5,5 @@ where landed.lines <> entry.lines and not (entry.lines = 1 and entry.quarantined
 union all
 select key, 'its digest isn''t the ledger''s'
 from landed_files as landed join landing_files as entry using (key)
-where landed.sha256 <> entry.sha256
+where landed.sha256 <> entry.sha256 and loaded + duplicates > 0
 order by 1;

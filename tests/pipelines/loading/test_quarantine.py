@@ -13,6 +13,7 @@ from lake import Lake
 from refusals import EVERY_LINE, refusing
 
 from pipelines.cli import status
+from pipelines.loading.alarms import alarms
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.load import rebuild
 from pipelines.loading.quarantine import NoSuchEntryError, discard, entries, entry, retry
@@ -113,7 +114,8 @@ def test_a_changed_file_is_an_alarm_and_not_loaded_again(lake: Lake, caplog: pyt
         assert lake.load() == LoadCounts()
     ours = [record for record in caplog.records if record.name.startswith("pipelines.")]
     told = [record.getMessage() for record in ours if record.levelno >= logging.ERROR]
-    assert [key in message for message in told] == [True]
+    assert [message for message in told if "1 were changed" in message] == told != []
+    assert [alarm.key for alarm in alarms(lake.connection)] == [key]
     assert lake.rows("select count(*) from whatsapp_events") == [(1,)]
 
 
