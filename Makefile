@@ -38,10 +38,10 @@ test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-slow: venv ## Run the tests that take their time: faults under load
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile $(ARGS)
 
 test-server: venv ## Run the tests that need a server's rights: a full disk, little memory, the firewall, systemd's view of the units
-	$(BIN)/python -m pytest -m server $(ARGS)
+	$(BIN)/python -m pytest -m server --numprocesses auto --dist loadfile $(ARGS)
 
 test-stack: venv ## Run the tests of the whole stack with Dagster, and of the notebooks
 	$(BIN)/python -m pytest -m stack --numprocesses auto --dist loadfile $(ARGS)
