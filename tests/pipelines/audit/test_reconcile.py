@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -132,6 +133,15 @@ def test_a_stale_parquet_file_is_behind_and_no_difference(whole: Lake) -> None:
     whole.load()
     report = compared(whole)
     assert (report.differences, report.told["Parquet files behind their tables"]) == ([], 4)
+
+
+def test_an_address_that_differs_is_named_by_its_digest(whole: Lake) -> None:
+    """Reports end in logs, which hold no person."""
+    [jid, *_] = [jid for (jid,) in whole.rows("select jid from whatsapp_participant_jids")]
+    whole.connection.execute("delete from whatsapp_participant_jids where jid = %s", [jid])
+    [fault] = [each.fault for each in compared(whole).differences if each.kind == "parquet"]
+    assert sha256(jid.encode()).hexdigest()[:16] in fault
+    assert jid.split("@")[0] not in fault
 
 
 def test_a_file_that_waits_for_its_load_is_no_difference(whole: Lake) -> None:
