@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-server test-stack prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick clean
+.PHONY: help venv up demo dev test test-slow test-server test-stack prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -91,6 +91,9 @@ bench-snapshot: $(VENV)/.installed-bench ## Measure the snapshots against a ceil
 
 bench-tick: venv ## Measure a tick of the sensor in a young lake and in one of 300,000 files (ARGS='--files 7000' or '--json')
 	@$(BIN)/python -m benchmarks.tick $(ARGS)
+
+bench-steady: venv ## Measure the stack idle and with one event every two seconds, half an hour in all (ARGS='--seconds 60' or '--json')
+	@$(BIN)/python -m benchmarks.steady $(ARGS)
 
 clean: ## Remove what was built; data directories stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
