@@ -1,4 +1,4 @@
-"""What the sensors' cursors say: moments, of which one in the future counts as none, for a clock once was ahead.
+"""A sensor's cursor: moments, of which one in the future counts as none, for a clock once was ahead.
 
 Belongs here: reading and writing a cursor. Not: what is done since its moments (sensors, trickle).
 """
