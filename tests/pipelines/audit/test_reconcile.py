@@ -90,6 +90,10 @@ def by_hand(statement: str) -> Callable[[Lake], None]:
 DELETE_EVENT_3 = """
     delete from whatsapp_events where event_id = (
         select event_id from whatsapp_events where landing_line = 3 order by received_at desc limit 1)"""
+ADD_EVENT = """
+    insert into whatsapp_events
+    select (jsonb_populate_record(each, jsonb_build_object('id', uuidv7(), 'event_id', uuidv7()))).*
+    from whatsapp_events as each where landing_line = 3"""
 LOSSES: dict[str, tuple[Callable[[Lake], None], set[str]]] = {
     "a landed file": (delete_landed_file, {"missing", "not_landed"}),
     "a landed file's bytes": (change_landed_file, {"changed", "files", "not_in_tables", "not_landed"}),
@@ -97,6 +101,7 @@ LOSSES: dict[str, tuple[Callable[[Lake], None], set[str]]] = {
         by_hand(DELETE_EVENT_3),
         {"sums", "not_in_tables", "parquet"},
     ),
+    "that an event was never landed": (by_hand(ADD_EVENT), {"sums", "not_landed", "parquet"}),
     "a delivery": (by_hand("update whatsapp_events set deliveries = 1"), {"sums"}),
     "an entry of the ledger": (
         by_hand('delete from landing_files where key = (select min(key collate "C") from landing_files)'),
