@@ -278,3 +278,18 @@ def test_a_run_by_itself_leaves_what_is_current_and_one_asked_for_writes_it(
     ]
     assert [rows for _, rows in runs.run_snapshots(RECEIVED.date())] == [2, 10]
     assert instance.get_runs_count() == 5
+
+
+def test_every_asset_says_what_it_is_before_its_first_run() -> None:
+    """With each column's meaning, but for the landing files, which have none."""
+    graph = definitions.defs.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key)
+        assert asset.description
+        assert asset.description.startswith(("One row per ", "The landed "))
+        assert asset.owners == ["team:data", "team:data-privacy"]
+        assert asset.tags["personal-data"] == ("derived" if key.path[-1] == "payload_fields" else "yes")
+        if key.path[0] != "landing":
+            columns = asset.metadata["dagster/column_schema"].columns
+            assert columns
+            assert [column.name for column in columns if not column.description] == []
