@@ -105,10 +105,12 @@ def test_what_is_no_hour_is_refused(key: str) -> None:
 
 def test_hours_in_a_row_are_one_run() -> None:
     hours = [RECEIVED.replace(minute=0, second=0, microsecond=0) + timedelta(hours=h) for h in (5, 0, 1)]
-    assert [(tags[partitions.RANGE_START], tags[partitions.RANGE_END]) for tags in partitions.range_tags(hours)] == [
+    tags = partitions.range_tags(hours)
+    assert [(each[partitions.RANGE_START], each[partitions.RANGE_END]) for each in tags] == [
         ("2026-05-21-04:00", "2026-05-21-05:00"),
         ("2026-05-21-09:00", "2026-05-21-09:00"),
     ]
+    assert [each["hours"] for each in tags] == ["2026-05-21-04:00 to 2026-05-21-05:00", "2026-05-21-09:00"]
 
 
 def test_a_load_takes_every_hour_that_the_ledger_lacks(lake: Lake, instance: dg.DagsterInstance) -> None:
