@@ -133,6 +133,7 @@ class Stack:
             **_given(*_PASSED_ON, *(name for name in settings if not name.startswith("AWS_"))),
             **self.environment,
             **_PYTHON,
+            "MALLOC_ARENA_MAX": "2",  # else each of Dagster's many threads keeps memory of its own
             # Relative to the data directory, where they all run: the length of a socket's path is limited, and Dagster
             # makes a relative one absolute.
             "DAGSTER_GRPC_SOCKET": f"/proc/self/cwd/{SOCKET}",
