@@ -114,6 +114,13 @@ def test_a_name_that_shows_something_is_taken_as_it_is(name: str) -> None:
     assert shown(message(participant(1), pushName=name)).push_name == name
 
 
+@pytest.mark.parametrize(("first", "last"), [(0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF)])
+def test_every_variation_selector_shows_nothing_and_what_stands_beside_them_does(first: int, last: int) -> None:
+    names = map(chr, (first - 1, first, last, last + 1))
+    shows = [shown(message(participant(1), pushName=name)).push_name is not None for name in names]
+    assert shows == [True, False, False, True]
+
+
 def test_a_group_may_be_named_by_a_hyphen_and_not_by_nothing() -> None:
     assert shown({"id": group(), "subject": "-"}, "groups.update").subject == "-"
     assert shown({"id": group(), "subject": "\u3164"}, "groups.update").subject is None
@@ -150,6 +157,11 @@ def test_a_lid_written_as_a_phone_elsewhere_in_the_body_is_the_lid() -> None:
     roster = [{"id": GUEST.lid_jid, "phoneNumber": GUEST.phone_jid}, as_phone(GUEST), {"id": ADMIN.lid_jid}]
     found = shown({"id": group(), "author": as_phone(ADMIN), "participants": roster}, "group-participants.update")
     assert (found.author, found.members) == (ADMIN_LID, (GUEST, GUEST, ADMIN_LID))
+
+
+def test_a_lid_written_as_a_phone_by_one_other_in_the_body_is_the_lid() -> None:
+    found = shown({"author": as_phone(ADMIN), "participants": [ADMIN.lid_jid]}, "group-participants.update")
+    assert (found.author, found.members) == (ADMIN_LID, (ADMIN_LID,))
 
 
 @pytest.mark.parametrize("chat", ["status@broadcast", "1779000000@broadcast"])
