@@ -154,6 +154,11 @@ def test_the_first_contracts_participant_wins_and_the_payload_adds_its_other_add
     assert (agreeing.pairs, disagreeing.pairs) == ((), (participant(2),))
 
 
+def test_a_name_in_a_payload_that_shows_nobody_is_that_of_the_first_contracts_participant() -> None:
+    found = shown(event(message(pushName="Ana"), participant_jid=participant(1).phone_jid))
+    assert (found.author, found.push_name) == (participant(1, lid=False), "Ana")
+
+
 def test_in_a_direct_chat_the_other_side_is_the_author_of_what_we_did_not_send() -> None:
     theirs = {"key": {"remoteJid": participant(1).lid_jid, "fromMe": False, "senderPn": participant(1).phone_jid}}
     ours = {"key": {"remoteJid": participant(1).lid_jid, "fromMe": True}}

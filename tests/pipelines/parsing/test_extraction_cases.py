@@ -103,7 +103,7 @@ def test_metadata_without_participants_describes_nobody(participants: object) ->
 @pytest.mark.parametrize(
     "name",
     ["-", " - ", "-\u200e", "\u200e", "\u200b\u200b", "\u3164", "\u115f\u1160", "\uffa0", "\u2800", "\ufe0f", "\u00ad",
-     "\u2066\u2069", "\ufeff", "\u034f", "\U000e0020", "\u00a0", "\x07"],
+     "\u2066\u2069", "\ufeff", "\u034f", "\U000e0020", "\u00a0", "\x07", "\u2028", "\u2029", "\u17b4\u17b5"],
 )  # fmt: skip
 def test_a_name_that_shows_nothing_is_none(name: str) -> None:
     assert shown(message(participant(1), pushName=name)).push_name is None
