@@ -190,6 +190,11 @@ def test_a_request_that_somebody_else_acted_on_has_no_phone(stub: object) -> Non
     assert shown(message(OTHER, messageStubType=stub, messageStubParameters=parameters)).members == (LID,)
 
 
+def test_a_member_in_the_stub_of_a_join_request_is_read_as_one() -> None:
+    parameters = [json.dumps({"id": LID.lid_jid, "phoneNumber": PHONE.phone_jid}), "rejected"]
+    assert shown(message(OTHER, messageStubType=172, messageStubParameters=parameters)).members == (BOTH,)
+
+
 def test_who_asked_to_join_may_stand_beside_the_key() -> None:
     parameters = [json.dumps({"lid": LID.lid_jid, "pn": PHONE.phone_jid}), "revoked"]
     payload = message(None, messageStubType=172, messageStubParameters=parameters, participant=OTHER.lid_jid)
