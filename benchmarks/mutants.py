@@ -34,7 +34,8 @@ ROOMS = {
     "pipelines/parsing": "people_and_times rules extraction_cases lines extraction",
     "receiver": "contract landing dedupe settings properties writer first_contract paths logs http",
     "pipelines/loading": (
-        "batches pending loading alarms unreadable_files authentic_loading quarantine rebuild overtaking newest_state order"
+        "batches pending loading alarms unreadable_files authentic_loading quarantine rebuild overtaking newest_state"
+        " order"
     ),
 }
 # What every run of tests imports, imported once: a run is a fork of this process. Nothing of the tree may be among it.
