@@ -152,6 +152,7 @@ def test_the_first_contracts_participant_wins_and_the_payload_adds_its_other_add
     assert (agreeing.author, agreeing.push_name) == (participant(1), "Ana")
     assert (disagreeing.author, disagreeing.push_name) == (participant(1, lid=False), None)
     assert (agreeing.pairs, disagreeing.pairs) == ((), (participant(2),))
+    assert shown(event(message(participant(2, phone=False)), participant_jid=stated)).pairs == ()
 
 
 def test_a_name_in_a_payload_that_shows_nobody_is_that_of_the_first_contracts_participant() -> None:

@@ -190,6 +190,16 @@ def test_a_request_that_somebody_else_acted_on_has_no_phone(stub: object) -> Non
     assert shown(message(OTHER, messageStubType=stub, messageStubParameters=parameters)).members == (LID,)
 
 
+@pytest.mark.parametrize(
+    ("act", "requester"),
+    [(["created", "invite_link"], BOTH), (["revoked"], BOTH), ([], BOTH), (["rejected", "created"], LID),
+     (["created", "non_admin_add"], LID), (["approved"], LID)],
+)  # fmt: skip
+def test_where_nobody_is_named_the_act_tells_whether_it_was_the_requesters(act: list[str], requester: Person) -> None:
+    parameters = [json.dumps({"lid": LID.lid_jid, "pn": PHONE.phone_jid}), *act]
+    assert shown(message(messageStubType=172, messageStubParameters=parameters)).members == (requester,)
+
+
 def test_a_member_in_the_stub_of_a_join_request_is_read_as_one() -> None:
     parameters = [json.dumps({"id": LID.lid_jid, "phoneNumber": PHONE.phone_jid}), "rejected"]
     assert shown(message(OTHER, messageStubType=172, messageStubParameters=parameters)).members == (BOTH,)
