@@ -183,6 +183,14 @@ def test_the_other_address_of_a_chat_with_a_person_is_not_that_of_who_wrote_to_i
     assert shown({"key": key}, chat=None).author == ADMIN_LID
 
 
+@pytest.mark.parametrize(("chat", "ours"), [(GUEST.lid_jid, False), ("status@broadcast", True)])
+def test_a_sender_named_beside_the_chat_has_its_other_address_but_in_what_we_wrote_to_a_person(
+    chat: str, ours: bool
+) -> None:
+    key = {"remoteJid": chat, "remoteJidAlt": GUEST.phone_jid, "fromMe": ours, "participant": GUEST.lid_jid}
+    assert shown({"key": key}, chat=None).author == GUEST
+
+
 @pytest.mark.parametrize(
     ("envelope", "chat"),
     [({"chat": group(3)}, group(3)), ({"chat": "status@broadcast"}, "status@broadcast"), ({"chat": None}, None),
