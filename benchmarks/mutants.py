@@ -34,8 +34,8 @@ ROOMS = {
     "pipelines/parsing": "people_and_times rules extraction_cases lines extraction",
     "receiver": "contract landing dedupe logs settings properties writer paths http",
     "pipelines/loading": (
-        "batches pending loading alarms unreadable_files authentic_loading quarantine rebuild overtaking newest_state"
-        " order"
+        "batches pending loading alarms unreadable_files authentic_loading quarantine rebuild refused_payloads "
+        "refused_lines overtaking newest_state"
     ),
 }
 # What every run of tests imports, imported once: a run is a fork of this process. Nothing of the tree may be among it.

@@ -42,6 +42,12 @@ def test_batches_of_large_files_grow_to_the_bound() -> None:
     assert lengths == [2, 4, 8, 16, 32, 32, 6]
 
 
+def test_a_batch_ends_before_the_file_with_which_it_is_too_long() -> None:
+    two = 2 << 20
+    assert [len(batch) for batch in in_batches(files(two, two, two + 1, two))] == [1, 1, 2]
+    assert [len(batch) for batch in in_batches(files(two, two, two, two))] == [1, 2, 1]
+
+
 def fetched(key: str, *lines: bytes, fault: str | None = None) -> FetchedFile:
     """Return a file of these lines as the landing zone gives it."""
     content = b"".join(lines)
@@ -157,11 +163,14 @@ def test_a_line_that_fails_as_nobody_thought_of_stops_no_other() -> None:
     assert batch.unloadable[1]["detail"] == "ZeroDivisionError"
 
 
-@pytest.mark.parametrize(("more", "lengths"), [(0, [2, 1]), (1, [1, 2])])
-def test_a_retry_takes_a_bounded_number_of_bytes_at_once(more: int, lengths: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("more", "lengths"),
+    [([0, 0, 0, 0], [2, 2]), ([0, 1, 0, 0], [1, 1, 2]), ([0, 0, 0, 1], [2, 1, 1]), ([0, 0, 1, -1], [2, 2])],
+)
+def test_a_retry_takes_a_bounded_number_of_bytes_at_once(more: list[int], lengths: list[int]) -> None:
     """An entry takes 2 KB beside its line."""
     half = (16 << 20) - (2 << 10)
-    tried = [{"id": uuid.uuid4(), "bytes": size} for size in (half, half + more, 0)]
+    tried = [{"id": uuid.uuid4(), "bytes": half + size} for size in more]
     divided = list(_bounded(tried))
     assert [len(ids) for ids in divided] == lengths
     assert [each for ids in divided for each in ids] == [each["id"] for each in tried]
@@ -178,6 +187,8 @@ def test_no_entries_are_no_retry() -> None:
         (300, 100, 2.0, "15 lines/s, 25% left, about 1 s"),
         (400, 0, 0.001, "30,000 lines/s, 0% left, about 0 s"),
         (0, 0, 3.0, "10 lines/s, 0% left, about 0 s"),
+        (0, 1, 3.0, "10 lines/s, 100% left, about 3 s"),
+        (1, 1, 3.0, "10 lines/s, 50% left, about 3 s"),
     ],
 )
 def test_a_load_says_how_far_it_is(loaded: int, left: int, seconds: float, said: str) -> None:
