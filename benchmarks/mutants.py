@@ -32,7 +32,7 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".wpp-lake*", ".*_cache", "__
 # fill disks or race, and take longest: what they hold together no single line decides.
 ROOMS = {
     "pipelines/parsing": "people_and_times rules extraction_cases lines extraction",
-    "receiver": "contract landing dedupe logs settings properties writer paths http",
+    "receiver": "contract landing dedupe logs settings writer http paths properties",
     "pipelines/loading": (
         "batches pending loading alarms unreadable_files authentic_loading quarantine rebuild refused_payloads "
         "refused_lines overtaking newest_state"
@@ -42,7 +42,7 @@ ROOMS = {
 FIRST = ("aiohttp", "boto3", "msgspec", "obstore.store", "orjson", "psycopg", "pyarrow.parquet", "pydantic_settings")
 WITHOUT = ("cacheprovider", "hypothesispytest", "xdist")  # plugins that take a second and do nothing here
 SLOWEST, STARTING_SECONDS = 4, 20  # a run that takes so many times as long as without a fault, and this, never ends
-TOLD_EVERY = 10
+TOLD_EVERY = 5
 FORK = multiprocessing.get_context("fork")
 
 
