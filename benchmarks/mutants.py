@@ -41,8 +41,8 @@ ROOMS = {
 # What every run of tests imports, imported once: a run is a fork of this process. Nothing of the tree may be among it.
 FIRST = ("aiohttp", "boto3", "msgspec", "obstore.store", "orjson", "psycopg", "pyarrow.parquet", "pydantic_settings")
 WITHOUT = ("cacheprovider", "hypothesispytest", "xdist")  # plugins that take a second and do nothing here
-SLOWEST, STARTING_SECONDS = 4, 20  # a run that takes so many times as long as without a fault, and this, never ends
-TOLD_EVERY = 5
+SLOWEST, STARTING_SECONDS = 3, 20  # a run that takes so many times as long as without a fault, and this, never ends
+TOLD_EVERY = 50
 FORK = multiprocessing.get_context("fork")
 
 
