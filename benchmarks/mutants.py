@@ -32,7 +32,7 @@ LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".wpp-lake*", ".*_cache", "__
 # fill disks or race, and take longest: what they hold together no single line decides.
 ROOMS = {
     "pipelines/parsing": "people_and_times rules extraction_cases lines extraction",
-    "receiver": "contract landing dedupe logs settings writer http paths properties",
+    "receiver": "contract landing dedupe intake logs settings writer http paths properties",
     "pipelines/loading": (
         "batches pending loading alarms unreadable_files authentic_loading quarantine rebuild refused_payloads "
         "refused_lines overtaking newest_state"
