@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-server test-stack prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick mutants clean
+.PHONY: help venv up demo dev test test-slow test-server test-stack prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady mutants clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -38,10 +38,10 @@ test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-slow: venv ## Run the tests that take their time: faults under load
-	$(BIN)/python -m pytest -m slow $(ARGS)
+	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile $(ARGS)
 
 test-server: venv ## Run the tests that need a server's rights: a full disk, little memory, the firewall, systemd's view of the units
-	$(BIN)/python -m pytest -m server $(ARGS)
+	$(BIN)/python -m pytest -m server --numprocesses auto --dist loadfile $(ARGS)
 
 test-stack: venv ## Run the tests of the whole stack with Dagster, and of the notebooks
 	$(BIN)/python -m pytest -m stack --numprocesses auto --dist loadfile $(ARGS)
@@ -91,6 +91,9 @@ bench-snapshot: $(VENV)/.installed-bench ## Measure the snapshots against a ceil
 
 bench-tick: venv ## Measure a tick of the sensor in a young lake and in one of 300,000 files (ARGS='--files 7000' or '--json')
 	@$(BIN)/python -m benchmarks.tick $(ARGS)
+
+bench-steady: venv ## Measure the stack idle and with one event every two seconds, half an hour in all (ARGS='--seconds 60' or '--json')
+	@$(BIN)/python -m benchmarks.steady $(ARGS)
 
 mutants: $(VENV)/.installed-bench ## Put faults into receiver, parsing and loading, which the tests must notice (ARGS='--room parsing --sample 100')
 	@$(BIN)/python -m benchmarks.mutants $(ARGS)

@@ -50,6 +50,12 @@ class LakeSettings(BaseSettings):
     silence_hours: float = Field(
         default=12, gt=0, description="hours without an event after which the check `collector_heard` warns"
     )
+    load_seconds: float = Field(
+        default=60,
+        ge=0,
+        description="least time between two runs of `load` by themselves; what little lands meanwhile is loaded by the "
+        "sensor itself, every 15 s",
+    )
     snapshot_minutes: float = Field(
         default=10,
         ge=1,

@@ -15,7 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
@@ -166,6 +166,13 @@ def wait_for_port(receiver: Receiver) -> None:
         receiver.port = int(found[1])
 
     wait_until(listening, "receiver")
+
+
+def admin(receiver: Receiver) -> Receiver:
+    """Return a receiver that has an admin port as it is seen there."""
+    port = re.search(r'readiness and metrics on http://[^\s"]+:(\d+)"', receiver.said())
+    assert port is not None
+    return replace(receiver, port=int(port[1]))
 
 
 def check_ready(receiver: Receiver) -> None:

@@ -1,4 +1,4 @@
-"""The quarantine: what could not be loaded, looked at, tried again or discarded. Nothing in it is ever deleted.
+"""The quarantine: what could not be loaded, looked at, tried again or discarded.
 
 Belongs here: the entries' way back, and their marks. Not: why a line can't be loaded (parsing, rejections).
 """

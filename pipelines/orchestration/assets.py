@@ -14,7 +14,7 @@ import dagster as dg
 from pipelines.landing.hours import parse_day, parse_hour
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.load import load
-from pipelines.orchestration import orphaned_runs
+from pipelines.orchestration import descriptions, orphaned_runs
 from pipelines.orchestration.checks import LOAD_CHECKS, RECONCILE, TABLE_EQUALS_LEDGER, load_checks, table_check
 from pipelines.orchestration.partitions import DAYS, HOURS
 from pipelines.orchestration.resources import Lake
@@ -37,15 +37,14 @@ TABLES = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
 
 landing_files = dg.AssetSpec(
     ["landing", "files"],
-    description="The landed JSON-lines files, one prefix per hour of receipt. The receiver writes them.",
     partitions_def=HOURS,
     group_name="landing",
-    kinds={"s3", "json"},
+    **descriptions.LANDING_FILES,
 )
 
 
 @dg.multi_asset(
-    specs=[dg.AssetSpec(["tables", table], deps=[landing_files], kinds={"postgres"}) for table in TABLES],
+    specs=[dg.AssetSpec(["tables", table], deps=[landing_files], **descriptions.of_table(table)) for table in TABLES],
     check_specs=[check.spec for check in LOAD_CHECKS],
     partitions_def=HOURS,
     group_name="tables",
@@ -65,17 +64,15 @@ def tables(
     yield from checks
 
 
-def _snapshot(table: str, source: list[str], description: str | None = None) -> dg.AssetSpec:
+def _snapshot(table: str, source: list[str]) -> dg.AssetSpec:
     key, deps = ["snapshots", table], [dg.AssetDep(source, partition_mapping=HOURS_OF_A_DATE)]
-    return dg.AssetSpec(key, deps=deps, description=description, kinds={"parquet"}, skippable=True)
+    return dg.AssetSpec(key, deps=deps, skippable=True, **descriptions.of_snapshot(table))
 
 
 @dg.multi_asset(
     specs=[
         *(_snapshot(table, ["tables", table if table in TABLES else "whatsapp_participants"]) for table in SCHEMAS),
-        _snapshot(
-            FIELDS, ["snapshots", EVENTS], "For each event type, every path seen in the payloads of the date's events."
-        ),
+        _snapshot(FIELDS, ["snapshots", EVENTS]),
     ],
     # Evaluated by every run, also where the file is left as it is: else it would show as skipped, and hide the warning.
     check_specs=[

@@ -133,11 +133,11 @@ reconcile_job = dg.define_asset_job(
     dg.AssetSelection.checks(whole_lake),
     description="Landing zone, ledger, tables and Parquet files compared: the checks have what differs.",
 )
-_nightly = partial(
+_scheduled = partial(
     dg.ScheduleDefinition,
     job=reconcile_job,
     execution_timezone="UTC",
     default_status=dg.DefaultScheduleStatus.RUNNING,
 )
-daily_reconcile = _nightly(name="daily_reconcile", cron_schedule="10 4 * * 1-6")
-weekly_reconcile = _nightly(name="weekly_reconcile", cron_schedule="10 4 * * 0", tags={FULL: "true"})
+daily_reconcile = _scheduled(name="daily_reconcile", cron_schedule="10 4 * * 1-6")
+weekly_reconcile = _scheduled(name="weekly_reconcile", cron_schedule="10 4 * * 0", tags={FULL: "true"})

@@ -15,7 +15,8 @@ from dagster._daemon.controller import get_daemon_statuses
 
 from pipelines.doctor.findings import Finding, failure, note, ok
 from pipelines.orchestration import code_server
-from pipelines.orchestration.sensors import CLOCKS_DIFFER_BY, LISTED_BY_A_TICK, new_landing_files, stale_snapshots
+from pipelines.orchestration.cursors import CLOCKS_DIFFER_BY
+from pipelines.orchestration.sensors import LISTED_BY_A_TICK, new_landing_files, stale_snapshots
 from pipelines.settings import LakeSettings
 
 CODE, DAEMON, LOCATION = "dagster-code", "dagster-daemon", "wpp-lake"
@@ -112,7 +113,7 @@ def _cursor(state: InstigatorState, name: str) -> Finding:
     if not text:
         return ok(check, "none yet")
     try:
-        moment = datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text.split()[0])
     except ValueError:
         return failure(check, "it is no time", "Set it to nothing in Dagster's web interface")
     if moment > now + CLOCKS_DIFFER_BY:

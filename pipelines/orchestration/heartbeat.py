@@ -16,9 +16,11 @@ import dagster as dg
 import psycopg
 
 from pipelines import object_store
+from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.doctor.disk import disks, lowness
 from pipelines.errors import first_line
+from pipelines.loading.alarms import count_alarms
 from pipelines.orchestration.resources import Lake
 from pipelines.settings import LakeSettings
 from receiver.landing import PREFIX, hour_prefix
@@ -53,19 +55,22 @@ def _wrong(settings: LakeSettings) -> Iterator[str]:
     yield from (lowness(disk) for disk in disks(settings) if disk["low"])
     if why := _get(settings.wpp_lake_readyz_url or f"{settings.wpp_lake_receiver_url}/readyz", "the receiver"):
         yield why
-    if (oldest := _waits_since(settings)) and oldest < datetime.now(UTC) - LONGEST_WAIT:
+    with psycopg.connect(settings.conninfo, connect_timeout=2) as conn:
+        alarms, oldest = count_alarms(conn), _waits_since(conn, settings)
+    if any(alarms):
+        yield str(alarms)
+    if oldest and oldest < datetime.now(UTC) - LONGEST_WAIT:
         yield f"landing files have been waiting for a load since {oldest.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _waits_since(settings: LakeSettings) -> datetime | None:
+def _waits_since(conn: Connection, settings: LakeSettings) -> datetime | None:
     """Return since when landing files have waited for a load, as far as a cheap question tells.
 
     Keys ascend with time, so the first that the ledger can't have is the one after its greatest; what is older than
     that a listing has noted.
     """
-    with psycopg.connect(settings.conninfo, connect_timeout=2) as conn:
-        upto = {"before": hour_prefix(datetime.now(UTC) + timedelta(hours=1))}
-        newest, noted = conn.execute(query("load/newest"), upto).fetchone() or (None, None)
+    upto = {"before": hour_prefix(datetime.now(UTC) + timedelta(hours=1))}
+    newest, noted = conn.execute(query("load/newest"), upto).fetchone() or (None, None)
     with closing(object_store.client(settings, object_store.FOR_A_QUESTION)) as client:
         client.list_objects_v2(Bucket=settings.snapshot_bucket, MaxKeys=1)
         after = client.list_objects_v2(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import dagster as dg
 
-TAG = "wpp-lake/process"  # JSON, with the run, for a run made of another one has its tags
+# JSON, with the run, for a run made of another one has its tags. Its prefix hides it in the web interface.
+TAG = ".dagster/wpp-lake-process"
 _PIDS = Path("/proc/self/ns/pid")  # containers may share a host's name, and not its process ids
 _HOST = f"{socket.gethostname()}/{_PIDS.readlink() if _PIDS.exists() else ''}"
 GONE, UNKNOWN = "gone", "unknown"

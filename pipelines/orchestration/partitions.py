@@ -14,6 +14,7 @@ DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_DATE.isoformat(), timezone=
 # Dagster's tags for a run over one partition, and over a range of them.
 PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+HOURS_TAG = "hours"  # for people who look at a list of runs
 
 
 def range_tags(hours: Iterable[datetime]) -> list[dict[str, str]]:
@@ -24,4 +25,9 @@ def range_tags(hours: Iterable[datetime]) -> list[dict[str, str]]:
             stretches[-1].append(hour)
         else:
             stretches.append([hour])
-    return [{RANGE_START: hour_key(stretch[0]), RANGE_END: hour_key(stretch[-1])} for stretch in stretches]
+    return [_tags(hour_key(stretch[0]), hour_key(stretch[-1])) for stretch in stretches]
+
+
+def _tags(first: str, last: str) -> dict[str, str]:
+    """Return Dagster's tags of a range of hours, and one for people."""
+    return {RANGE_START: first, RANGE_END: last, HOURS_TAG: first if first == last else f"{first} to {last}"}

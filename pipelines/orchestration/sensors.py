@@ -11,14 +11,19 @@ import dagster as dg
 
 from pipelines.db.connection import Connection
 from pipelines.landing.hours import hour_key
-from pipelines.loading.pending import forget_hours, last_listed, list_everything, noted_hours, pending
-from pipelines.orchestration import orphaned_runs
+from pipelines.landing.zone import LandingZone
+from pipelines.loading.ledger import LoadCounts
+from pipelines.loading.pending import forget_hours, last_listed, list_everything, note_hours, noted_hours, pending
+from pipelines.orchestration import orphaned_runs, trickle
 from pipelines.orchestration.assets import ONLY_STALE, snapshots, tables
 from pipelines.orchestration.checks import whole_lake
+from pipelines.orchestration.cursors import NEVER, Cursor, past
 from pipelines.orchestration.partitions import HOURS, range_tags
 from pipelines.orchestration.resources import Lake
+from pipelines.orchestration.trickle import Pending
+from pipelines.settings import LakeSettings
 
-SENSOR_SECONDS = 10
+SENSOR_SECONDS = 15
 # Files become visible out of order (a slow upload, a skewed clock, a second receiver): every tick lists the last hours
 # against the ledger, and those since the tick before. What is older is found by listing everything, once a day.
 RECENT = timedelta(hours=3)
@@ -27,8 +32,6 @@ EVERYTHING_EVERY = timedelta(hours=24)
 PAGES_IN_A_TICK = 5  # of 1,000 files: a small landing zone is listed by the tick itself
 LISTED_AGAIN_AFTER = timedelta(minutes=10)
 LONGEST_LISTING = timedelta(hours=2)
-NEVER = datetime.min.replace(tzinfo=UTC)
-CLOCKS_DIFFER_BY = timedelta(minutes=1)
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.NOT_STARTED,
@@ -64,22 +67,18 @@ def list_job() -> None:
     jobs=[load_job, list_job],
     minimum_interval_seconds=SENSOR_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Loads the hours that have new landing files.",
+    description="Loads what little has landed of late itself; asks for runs of `load` for the rest.",
 )
-def new_landing_files(
-    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]
-) -> dg.SensorResult | dg.SkipReason:
-    """Ask for loads of the hours that have files unknown to the ledger, unless a load is on its way.
+def new_landing_files(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
+    """Load what little has landed of late; ask for loads of what is more, or older, unless one is on its way.
 
-    The cursor is the time since which every hour was listed by ticks.
+    The cursor is the time since which every hour was listed by ticks, and when ticks' loads were reported last.
     """
-    orphaned_runs.fail_orphaned_runs(context.instance)
-    if _is_on_its_way(context.instance, load_job.name):
-        return dg.SkipReason("a load is on its way")
     now, zone = datetime.now(UTC), lake.landing_zone()
+    cursor = Cursor.read(context.cursor, now)
     with lake.database() as conn:
-        whole = _past(last_listed(conn), now)
-        known = max(filter(None, (_cursor(context, now), whole)), default=NEVER)
+        whole = past(last_listed(conn), now)
+        known = max(filter(None, (cursor.since, whole)), default=NEVER)
         asked = []
         if _is_due(whole or NEVER, known, now) and _may_list(context.instance, now):
             if list_everything(conn, zone, PAGES_IN_A_TICK):
@@ -87,11 +86,48 @@ def new_landing_files(
             else:
                 asked.append(dg.RunRequest(job_name=list_job.name))
         has_gap = known < now - LISTED_BY_A_TICK
-        since = now if has_gap else known
-        found = {file.hour for hour in _hours(since - RECENT, now) for file in pending(conn, zone, hour)}
-        hours = _loadable(context, conn, found | noted_hours(conn))
+        since = (now if has_gap else known) - RECENT
+        recent = Pending.of(file for hour in _hours(since, now) for file in pending(conn, zone, hour))
+        loaded = _load_little(context, conn, zone, recent)
+        hours = _loadable(context, conn, noted_hours(conn) | (set() if loaded else recent.hours))
+        note_hours(conn, hours)  # until a load has taken them, whatever becomes of the run
+        events, reported = trickle.report(conn, since, cursor.reported)
+    if hours and (reason := _why_not_yet(context.instance, lake.settings(), now)):
+        hours = set()
+    else:
+        reason = str(loaded) if loaded else "no new landing files"
     asked += [dg.RunRequest(job_name=load_job.name, tags=tags) for tags in range_tags(hours)]
-    return dg.SensorResult(run_requests=asked, cursor=context.cursor if has_gap else now.isoformat())
+    return dg.SensorResult(
+        run_requests=asked,
+        skip_reason=None if asked else reason,
+        cursor=str(Cursor(cursor.since if has_gap else now, reported)) or None,
+        asset_events=events,
+    )
+
+
+def _load_little(
+    context: dg.SensorEvaluationContext, conn: Connection, zone: LandingZone, recent: Pending
+) -> LoadCounts | None:
+    """Load recent files within the tick, where they are few and of hours to load; None where a run has to.
+
+    What fails becomes a run, which fails too, where everybody sees it.
+    """
+    if not recent.is_little or not all(map(_is_partition, recent.hours)):
+        return None
+    try:
+        return trickle.load_little(conn, zone, recent.hours)
+    except Exception:
+        context.log.exception("not loaded within the tick: a run tries it again")
+        return None
+
+
+def _why_not_yet(instance: dg.DagsterInstance, settings: LakeSettings, now: datetime) -> str | None:
+    """Return why no load is asked for now, None where one is."""
+    orphaned_runs.fail_orphaned_runs(instance)
+    if _is_on_its_way(instance, load_job.name):
+        return "a load is on its way"
+    lately = dg.RunsFilter(job_name=load_job.name, created_after=now - timedelta(seconds=settings.load_seconds))
+    return f"a load began within LOAD_SECONDS ({settings.load_seconds:g})" if instance.get_runs_count(lately) else None
 
 
 def _is_due(whole: datetime, known: datetime, now: datetime) -> bool:
@@ -107,11 +143,15 @@ def _hours(since: datetime, until: datetime) -> Iterable[datetime]:
 
 def _loadable(context: dg.SensorEvaluationContext, conn: Connection, hours: set[datetime]) -> set[datetime]:
     """Return the hours that are partitions; the others are told, and forgotten until they are listed again."""
-    loadable = {hour for hour in hours if HOURS.has_partition_key(hour_key(hour))}
+    loadable = set(filter(_is_partition, hours))
     for hour in hours - loadable:
         context.log.warning("landing files wait in %s, which is no hour to load yet, or ever", hour_key(hour))
     forget_hours(conn, hours - loadable)
     return loadable
+
+
+def _is_partition(hour: datetime) -> bool:
+    return HOURS.has_partition_key(hour_key(hour))
 
 
 def _may_list(instance: dg.DagsterInstance, now: datetime) -> bool:
@@ -120,19 +160,6 @@ def _may_list(instance: dg.DagsterInstance, now: datetime) -> bool:
     lately = dg.RunsFilter(job_name=job, created_after=now - LISTED_AGAIN_AFTER)
     running = dg.RunsFilter(job_name=job, created_after=now - LONGEST_LISTING, statuses=UNFINISHED)
     return not any(map(instance.get_runs_count, (lately, running)))
-
-
-def _cursor(context: dg.SensorEvaluationContext, now: datetime) -> datetime | None:
-    """Return the cursor's moment; None where it has none, or one of a clock that once was ahead."""
-    try:
-        return _past(datetime.fromisoformat(context.cursor or ""), now)
-    except ValueError:
-        return None
-
-
-def _past(moment: datetime | None, now: datetime) -> datetime | None:
-    """Return a moment, but None for one in the future."""
-    return min(moment, now) if moment and moment < now + CLOCKS_DIFFER_BY else None
 
 
 @dg.sensor(
@@ -146,15 +173,17 @@ def stale_snapshots(
 ) -> dg.SensorResult | dg.SkipReason:
     """Ask for the snapshots that are stale, every SNAPSHOT_MINUTES at most, unless some are on their way."""
     now = datetime.now(UTC)
-    every, last = timedelta(minutes=lake.settings().snapshot_minutes), _cursor(context, now)
-    if last and now < last + every:
-        return dg.SkipReason("not due yet")
+    every, last = timedelta(minutes=lake.settings().snapshot_minutes), Cursor.read(context.cursor, now).since
     orphaned_runs.fail_orphaned_runs(context.instance)
+    if last and now < last + every:
+        return dg.SkipReason(f"written within SNAPSHOT_MINUTES ({every / timedelta(minutes=1):g})")
     if _is_on_its_way(context.instance, snapshot_job.name):
         return dg.SkipReason("a snapshot is on its way")
     tags = {ONLY_STALE: "true"}
     asked = [dg.RunRequest(partition_key=day.isoformat(), tags=tags) for day in lake.stale_dates(listed=False)]
-    return dg.SensorResult(run_requests=asked, cursor=now.isoformat() if asked else None)
+    if not asked:
+        return dg.SkipReason("every snapshot shows what the tables have")
+    return dg.SensorResult(run_requests=asked, cursor=now.isoformat())
 
 
 def _is_on_its_way(instance: dg.DagsterInstance, job: str) -> bool:

@@ -1,6 +1,6 @@
 """WhatsApp addresses, normalised: LIDs, phones and groups.
 
-Belongs here: one address, or the addresses of one person. Not: where a payload keeps them (extraction), nor which
+Belongs here: one address, or the addresses of one person. Not: where a payload keeps them (rules), nor which
 LID belongs to which phone over time (sql/observations).
 """
 

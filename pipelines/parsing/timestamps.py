@@ -1,6 +1,6 @@
 """Points in time as payloads write them: numbers of any unit, strings of digits, protobuf Longs, ISO 8601.
 
-Belongs here: one value to one UTC datetime, or None. Not: which field of a payload holds it (extraction).
+Belongs here: one value to one UTC datetime, or None. Not: which field of a payload holds it (rules).
 """
 
 import re

@@ -95,7 +95,8 @@ def test_webserver_and_daemon_share_one_code_server(with_dagster: Running) -> No
 
 def test_nobody_else_reaches_the_code_server(with_dagster: Running) -> None:
     """It listens on no port, and its socket is in a folder that only the owner may enter."""
-    assert psutil.Process(with_dagster.pids()["dagster-code"]).net_connections("inet") == []
+    connections = psutil.Process(with_dagster.pids()["dagster-code"]).net_connections("inet")
+    assert [each for each in connections if each.status == psutil.CONN_LISTEN] == []
     socket_file = with_dagster.data_dir / SOCKET
     assert stat.S_ISSOCK(socket_file.stat().st_mode)
     assert stat.S_IMODE(socket_file.parent.stat().st_mode) == 0o700
@@ -166,17 +167,19 @@ def test_a_stop_does_not_wait_for_a_load_that_hangs(tmp_path: Path) -> None:
         with psycopg.connect(up.environment()["DATABASE_URL"], sslmode="prefer", autocommit=True) as connection:
             connection.execute("select pg_advisory_lock(7077061)")  # as a load that changes people and groups does
             deliver(up, "that nobody loads")
-            wait_for(lambda: waits_for_a_lock(connection), "a load that waits")
+            wait_for(lambda: runs_wait(up, connection), "a run that waits")
             children = up.process.children(recursive=True)
             assert up.stop() == 0
     assert "dagster-code doesn't stop: killing it" in up.lines()
     wait_for(lambda: not any(map(runs, children)), "the end of all of it")
 
 
-def waits_for_a_lock(connection: psycopg.Connection) -> bool:
-    """Tell whether somebody waits for an advisory lock."""
-    waiting = connection.execute("select 1 from pg_locks where locktype = 'advisory' and not granted")
-    return waiting.fetchone() is not None
+def runs_wait(up: Running, connection: psycopg.Connection) -> bool:
+    """Tell whether a run has started, and somebody waits for an advisory lock."""
+    waiting = connection.execute("select 1 from pg_locks where locktype = 'advisory' and not granted").fetchone()
+    with psycopg.connect(up.environment()["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")) as dagster:
+        started = dagster.execute("select 1 from runs where status = 'STARTED'").fetchone()
+    return None not in (waiting, started)
 
 
 def test_a_killed_up_takes_dagster_along(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from lake import Lake
 from pipelines.db.queries import query
 from pipelines.loading.events import COLUMNS, FIXED, OF_BODY
 from pipelines.loading.observations import GROUPS, JIDS, PAIRS
+from pipelines.orchestration.descriptions import ROWS
 from pipelines.snapshots.schemas import SCHEMAS
 
 ARROW: dict[str, pa.DataType] = {
@@ -68,6 +69,24 @@ def test_a_snapshots_columns_have_the_types_of_the_table(lake: Lake, table: str)
     stored = columns(lake, table) | {"group_jid": ("text", -1, False)}
     schema = {field.name: (field.type, not field.nullable) for field in SCHEMAS[table]}
     assert schema == {name: (ARROW[stored[name][0]], stored[name][2]) for name in schema}
+
+
+@pytest.mark.parametrize("table", SCHEMAS)
+def test_a_tables_comments_are_what_the_snapshots_columns_mean(lake: Lake, table: str) -> None:
+    comments = dict(
+        lake.connection.execute(
+            "select attname, col_description(attrelid, attnum) from pg_attribute where attrelid = %s::text::regclass"
+            " and attnum > 0 and not attisdropped",
+            [table],
+        ).fetchall()
+    )
+    meanings = {}
+    for each in SCHEMAS[table]:
+        notes = {key.decode(): note.decode() for key, note in (each.metadata or {}).items()}
+        if notes["source"] == each.name:
+            meanings[each.name] = f"{notes['meaning']} ({notes['unit']})"
+    assert {name: comments[name] for name in meanings} == meanings
+    assert lake.rows(f"select obj_description('{table}'::regclass)") == [(ROWS[table],)]
 
 
 def test_a_snapshot_leaves_out_how_a_row_came_to_be(lake: Lake) -> None:

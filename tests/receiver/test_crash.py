@@ -11,7 +11,7 @@ from fault_proxy import Gate, fault_proxy
 from mypy_boto3_s3 import S3Client
 from receiver_process import (
     CURRENT,
-    Receiver,
+    admin,
     start_receiver,
 )
 from senders import (
@@ -148,7 +148,7 @@ def test_two_on_one_bucket(s3: S3, landing_bucket: str) -> None:
 class Copies:
     """What three copies on one port did: each one's acknowledgements while all ran, and all of it in the end."""
 
-    shares: set[float]
+    shares: list[float]
     load_of_all: float
     reckoning: Reckoning
 
@@ -156,14 +156,15 @@ class Copies:
 @pytest.fixture(scope="module")
 def copies(s3: S3, s3_client: S3Client) -> Iterator[Copies]:
     """Run three copies on one port under load; then kill one and stop another, and go on with the third."""
-    port = {"RECEIVER_PORT": str(free_ports(1)[0]), "RECEIVER_REUSE_PORT": "true"}
+    ports = {"RECEIVER_PORT": str(free_ports(1)[0]), "RECEIVER_REUSE_PORT": "true", "RECEIVER_ADMIN_PORT": "0"}
     with bucket(s3_client, "landing") as name, ExitStack() as running:
-        first, second, third = (
-            running.enter_context(start_receiver(s3, name, wait_ready=True, **port)) for _ in range(3)
-        )
+        first, second, third = three = [
+            running.enter_context(start_receiver(s3, name, wait_ready=False, **ports)) for _ in range(3)
+        ]
         with closed_loop(third.url, senders=48) as load:
             load.wait_for_acknowledgements(500)
-        shares, load_of_all = shares_of_three(third), load.acknowledged
+        shares = [metric(admin(one), "receiver_requests_total", route=CURRENT, status="202") for one in three]
+        load_of_all = load.acknowledged
         with closed_loop(third.url, senders=48, resumed=load):
             load.wait_for_acknowledgements(200)
             first.process.kill()
@@ -173,21 +174,9 @@ def copies(s3: S3, s3_client: S3Client) -> Iterator[Copies]:
         yield Copies(shares, load_of_all, reckon(load, s3, name))
 
 
-def shares_of_three(one: Receiver) -> set[float]:
-    """Ask on new connections, which the system deals out, until three copies have said what they acknowledged."""
-    shares = set[float]()
-
-    def know_three() -> bool:
-        shares.add(metric(one, "receiver_requests_total", route=CURRENT, status="202"))
-        return len(shares) == 3
-
-    wait_for(know_three, "three copies")
-    return shares
-
-
 def test_copies_share_a_port(copies: Copies) -> None:
     """Three copies on one port each acknowledge a part."""
-    assert (len(copies.shares), sum(copies.shares)) == (3, copies.load_of_all)
+    assert (min(copies.shares) > 0, sum(copies.shares)) == (True, copies.load_of_all)
 
 
 def test_copies_lose_nothing(copies: Copies) -> None:

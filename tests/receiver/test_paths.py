@@ -4,11 +4,10 @@ import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 from mypy_boto3_s3 import S3Client
-from receiver_process import CURRENT, FIRST, Receiver, event, new_id, settings_env, spawned, start_receiver
+from receiver_process import CURRENT, FIRST, Receiver, admin, event, new_id, settings_env, spawned, start_receiver
 from servers import S3, bucket
 
 PATHS = ("/healthz", "/readyz", "/metrics")
@@ -46,9 +45,7 @@ def test_other_method_of_a_path_that_is_none(contracts: tuple[str, Receiver]) ->
 def with_admin_port(s3: S3, bucket: str, **env: str) -> Iterator[tuple[Receiver, Receiver]]:
     """Run a receiver with two ports: itself as seen on the public one, and on the other."""
     with start_receiver(s3, bucket, wait_ready=False, RECEIVER_ADMIN_PORT="0", **env) as receiver:
-        port = re.search(r'readiness and metrics on http://[^\s"]+:(\d+)"', receiver.said())
-        assert port is not None
-        yield receiver, replace(receiver, port=int(port[1]))
+        yield receiver, admin(receiver)
 
 
 @pytest.fixture(scope="module")

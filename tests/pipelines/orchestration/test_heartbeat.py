@@ -67,6 +67,12 @@ def test_an_older_hour_that_a_listing_has_noted_and_nobody_loads_stops_it(lake: 
     assert watcher.calls == []
 
 
+def test_a_loaded_file_that_is_missing_stops_it(lake: Lake, watcher: Watcher) -> None:
+    lake.connection.execute("insert into landing_alarms (key, kind) values ('whatsapp/lost', 'missing')")
+    assert tick() == "landing files that were loaded: 1 are missing, 0 were changed"
+    assert watcher.calls == []
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
