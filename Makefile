@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-server test-stack prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady clean
+.PHONY: help venv up demo dev test test-slow test-server test-stack prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady mutants clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -75,7 +75,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes and without registry addr
 
 bench: bench-receiver bench-loader bench-snapshot bench-tick ## Run every benchmark
 
-# What the benchmarks compare with: only they need it.
+# What the benchmarks compare with, and what `make mutants` makes faults with: only they need it.
 $(VENV)/.installed-bench: benchmarks/requirements.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
 	@touch $@
@@ -94,6 +94,9 @@ bench-tick: venv ## Measure a tick of the sensor in a young lake and in one of 3
 
 bench-steady: venv ## Measure the stack idle and with one event every two seconds, half an hour in all (ARGS='--seconds 60' or '--json')
 	@$(BIN)/python -m benchmarks.steady $(ARGS)
+
+mutants: $(VENV)/.installed-bench ## Put faults into receiver, parsing and loading, which the tests must notice (ARGS='--room parsing --sample 100')
+	@$(BIN)/python -m benchmarks.mutants $(ARGS)
 
 clean: ## Remove what was built; data directories stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -19,6 +19,8 @@ BODIES = [
     pytest.param(b'{"payload":"\\ud83d\\ude00 \\\\ud83d \\\\u0000"}', id="a pair, and escaped backslashes"),
     pytest.param(b'{\r\n  "payload": 1\r\n}\n', id="raw newlines"),
     pytest.param(b' {"payload":1}\t', id="white space around"),
+    pytest.param(b' {"payload":1}', id="white space before"),
+    pytest.param(b'{"payload":1}\t', id="white space after"),
     pytest.param(b'{"a":1,"a":2,"payload":1}', id="a key twice"),
 ]
 

@@ -70,6 +70,59 @@ def test_complaint(monkeypatch: pytest.MonkeyPatch, env: dict[str, str], expecte
     assert complaint(monkeypatch, **env) == expected
 
 
+def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment doesn't say, or says by an empty variable, is as documented."""
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "s")
+    monkeypatch.setenv("RECEIVER_PORT", "")
+    assert ReceiverSettings().model_dump(exclude={"whatsapp_webhook_secret"}) == {
+        "whatsapp_webhook_previous_secrets": (),
+        "landing_bucket": "wpp-landing",
+        "aws_endpoint_url_s3": None,
+        "receiver_host": "127.0.0.1",
+        "receiver_port": 8080,
+        "receiver_admin_host": None,
+        "receiver_admin_port": None,
+        "receiver_contracts": "current,first",
+        "receiver_max_body_bytes": 8_388_608,
+        "receiver_queue_bytes": 67_108_864,
+        "receiver_puts_in_flight": 4,
+        "receiver_dedupe_seconds": 60,
+        "receiver_dedupe_entries": 200_000,
+        "receiver_reuse_port": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "refused"),
+    [
+        ("receiver_port", [0, 65535], [-1, 65536]),
+        ("receiver_admin_port", [0, 65535], [-1, 65536]),
+        ("receiver_puts_in_flight", [1], [0]),
+        ("receiver_dedupe_seconds", [0], [-1]),
+        ("receiver_dedupe_entries", [1], [0]),
+        ("receiver_queue_bytes", [8_388_608], [8_388_607]),
+        ("landing_bucket", ["a"], ["a b", "a?", "a#", "a%"]),
+        ("receiver_contracts", ["first", "first,current"], ["first,", "FIRST"]),
+    ],
+)
+def test_bounds(monkeypatch: pytest.MonkeyPatch, name: str, taken: list[object], refused: list[object]) -> None:
+    """A value at its bound is taken, the next one isn't."""
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "s")
+    for value in taken:
+        monkeypatch.setenv(name.upper(), str(value))
+        assert getattr(ReceiverSettings(), name) == value
+    for value in refused:
+        assert name.upper() in complaint(monkeypatch, **{name.upper(): str(value)})
+
+
+def test_frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing changes the settings of a process that runs."""
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "s")
+    settings = ReceiverSettings()
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.receiver_port = 1  # type: ignore[misc]  # that is the point
+
+
 def test_secret_is_verbatim(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blanks and quotes within a secret belong to it."""
     monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "'a b\n c'")

@@ -261,6 +261,16 @@ async def test_what_is_put_beside_a_file(
     }
 
 
+async def test_a_waiter_that_left(make_writer: MakeWriter, landing_client: S3Client, landing_bucket: str) -> None:
+    """Whoever waits for another line of the same file hears of it."""
+    writer = make_writer()
+    gone, *waiting = (writer.submit(AT, b"{}\n") for _ in range(3))
+    gone.cancel()
+    async with asyncio.timeout(10):
+        await asyncio.gather(*waiting)
+    assert lines_per_file(landing_client, landing_bucket) == [3]
+
+
 async def test_close_drains(make_writer: MakeWriter, landing_client: S3Client, landing_bucket: str) -> None:
     """Closing returns when every submitted line is in the store."""
     writer = make_writer(puts_in_flight=1)

@@ -136,6 +136,17 @@ def test_the_earliest_real_body_is_chosen_and_the_others_are_pointed_at(lake: La
     ]
 
 
+def test_an_event_that_gets_a_better_body_stays_the_same_row(lake: Lake) -> None:
+    row = "select id, event_id::text, received_at, last_received_at, deliveries from whatsapp_events"
+    lake.land(line(event(message(participant(), messageStubType=2))), line(event(), received_at=later(20)))
+    lake.load()
+    [(row_id, *_)] = lake.rows(row)
+    key = lake.land(BAD, line(event(message(participant(), text="real")), received_at=later(10)))
+    lake.load()
+    assert lake.rows(row) == [(row_id, event_id(), RECEIVED, later(20), 3)]
+    assert lake.rows("select landing_key, landing_line, body_received_at from whatsapp_events") == [(key, 2, later(10))]
+
+
 def test_a_groups_name_and_metadata_are_its_newest(lake: Lake) -> None:
     def metadata(subject: str) -> bytes:
         return event(

@@ -152,6 +152,12 @@ def test_the_first_contracts_participant_wins_and_the_payload_adds_its_other_add
     assert (agreeing.author, agreeing.push_name) == (participant(1), "Ana")
     assert (disagreeing.author, disagreeing.push_name) == (participant(1, lid=False), None)
     assert (agreeing.pairs, disagreeing.pairs) == ((), (participant(2),))
+    assert shown(event(message(participant(2, phone=False)), participant_jid=stated)).pairs == ()
+
+
+def test_a_name_in_a_payload_that_shows_nobody_is_that_of_the_first_contracts_participant() -> None:
+    found = shown(event(message(pushName="Ana"), participant_jid=participant(1).phone_jid))
+    assert (found.author, found.push_name) == (participant(1, lid=False), "Ana")
 
 
 def test_in_a_direct_chat_the_other_side_is_the_author_of_what_we_did_not_send() -> None:

@@ -103,7 +103,7 @@ def test_metadata_without_participants_describes_nobody(participants: object) ->
 @pytest.mark.parametrize(
     "name",
     ["-", " - ", "-\u200e", "\u200e", "\u200b\u200b", "\u3164", "\u115f\u1160", "\uffa0", "\u2800", "\ufe0f", "\u00ad",
-     "\u2066\u2069", "\ufeff", "\u034f", "\U000e0020", "\u00a0", "\x07"],
+     "\u2066\u2069", "\ufeff", "\u034f", "\U000e0020", "\u00a0", "\x07", "\u2028", "\u2029", "\u17b4\u17b5"],
 )  # fmt: skip
 def test_a_name_that_shows_nothing_is_none(name: str) -> None:
     assert shown(message(participant(1), pushName=name)).push_name is None
@@ -112,6 +112,13 @@ def test_a_name_that_shows_nothing_is_none(name: str) -> None:
 @pytest.mark.parametrize("name", ["--", "- -", "\u200eAna", "👩‍👩‍👧", "अ", "❤️", "-Ana-", "\ue001", "_"])
 def test_a_name_that_shows_something_is_taken_as_it_is(name: str) -> None:
     assert shown(message(participant(1), pushName=name)).push_name == name
+
+
+@pytest.mark.parametrize(("first", "last"), [(0x180B, 0x180F), (0xFE00, 0xFE0F), (0xE0100, 0xE01EF)])
+def test_every_variation_selector_shows_nothing_and_what_stands_beside_them_does(first: int, last: int) -> None:
+    names = map(chr, (first - 1, first, last, last + 1))
+    shows = [shown(message(participant(1), pushName=name)).push_name is not None for name in names]
+    assert shows == [True, False, False, True]
 
 
 def test_a_group_may_be_named_by_a_hyphen_and_not_by_nothing() -> None:
@@ -152,6 +159,11 @@ def test_a_lid_written_as_a_phone_elsewhere_in_the_body_is_the_lid() -> None:
     assert (found.author, found.members) == (ADMIN_LID, (GUEST, GUEST, ADMIN_LID))
 
 
+def test_a_lid_written_as_a_phone_by_one_other_in_the_body_is_the_lid() -> None:
+    found = shown({"author": as_phone(ADMIN), "participants": [ADMIN.lid_jid]}, "group-participants.update")
+    assert (found.author, found.members) == (ADMIN_LID, (ADMIN_LID,))
+
+
 @pytest.mark.parametrize("chat", ["status@broadcast", "1779000000@broadcast"])
 def test_where_the_chat_is_no_group_its_other_address_is_the_senders(chat: str) -> None:
     key = {"remoteJid": chat, "remoteJidAlt": GUEST.phone_jid, "fromMe": False, "participant": GUEST.lid_jid}
@@ -169,6 +181,14 @@ def test_where_the_chat_is_a_group_its_other_address_is_nobodys() -> None:
 def test_the_other_address_of_a_chat_with_a_person_is_not_that_of_who_wrote_to_it() -> None:
     key = {"remoteJid": GUEST.lid_jid, "remoteJidAlt": GUEST.phone_jid, "fromMe": True, "participant": ADMIN.lid_jid}
     assert shown({"key": key}, chat=None).author == ADMIN_LID
+
+
+@pytest.mark.parametrize(("chat", "ours"), [(GUEST.lid_jid, False), ("status@broadcast", True)])
+def test_a_sender_named_beside_the_chat_has_its_other_address_but_in_what_we_wrote_to_a_person(
+    chat: str, ours: bool
+) -> None:
+    key = {"remoteJid": chat, "remoteJidAlt": GUEST.phone_jid, "fromMe": ours, "participant": GUEST.lid_jid}
+    assert shown({"key": key}, chat=None).author == GUEST
 
 
 @pytest.mark.parametrize(

@@ -40,16 +40,36 @@ def test_the_addresses_of_one_person_are_joined() -> None:
     assert person("910100000000001:3@lid", None, "", "5511900000001@c.us") == Person("910100000000001", "5511900000001")
 
 
+def test_a_person_is_known_by_the_phone_else_by_the_lid() -> None:
+    lid, phone = "910100000000001@lid", "5511900000001@s.whatsapp.net"
+    known = [person(lid, phone), person(lid), person(phone), person("5511900000001@lid", phone)]
+    assert [each and (each.jid, each.jids) for each in known] == [
+        (phone, (lid, phone)),
+        (lid, (lid,)),
+        (phone, (phone,)),
+        ("5511900000001@lid", ("5511900000001@lid",)),
+    ]
+
+
+@pytest.mark.parametrize(("length", "taken"), [(255, True), (256, False)])
+def test_an_address_has_at_most_255_characters(length: int, taken: bool) -> None:
+    device, number = "910100000000001:@lid", "@g.us"
+    longest = device.replace(":", ":" + "1" * (length - len(device)))
+    assert person(longest) == (Person(lid="910100000000001") if taken else None)
+    assert (group_jid("1" * (length - len(number)) + number) is not None) is taken
+
+
 @pytest.mark.parametrize(
     ("address", "phone"), [("+5511900000001", "5511900000001"), ("5511900000001", "5511900000001"), ("123", None)]
 )
 def test_a_bare_phone_has_ten_to_fifteen_digits(address: str, phone: str | None) -> None:
+    assert bare_phone(None) is None
     assert bare_phone(address) == (Person(phone=phone) if phone else None)
 
 
 @pytest.mark.parametrize(
     ("address", "is_group"),
-    [("5500-1500000000@g.us", True), ("120363@g.us", True), ("@g.us", False), ("x@lid", False), (None, False),
+    [("5500-1500000000@g.us", True), ("1@g.us", True), ("@g.us", False), ("x@lid", False), (None, False),
      ("9" * 300 + "@g.us", False)],
 )  # fmt: skip
 def test_a_group_is_told_by_its_server(address: str | None, is_group: bool) -> None:
@@ -65,6 +85,8 @@ def test_a_group_is_told_by_its_server(address: str | None, is_group: bool) -> N
         1760101597000000,
         "1760101597",
         "1760101597000",
+        "1760101597.000000000",
+        1760101596999.9999,
         {"low": 1760101597, "high": 0, "unsigned": True},
         {"low": -834994360, "high": 409, "unsigned": False},
         "2025-10-10T13:06:37Z",
@@ -76,6 +98,26 @@ def test_a_group_is_told_by_its_server(address: str | None, is_group: bool) -> N
 )
 def test_every_way_of_writing_one_moment(value: object) -> None:
     assert point_in_time(value) == MOMENT
+
+
+@pytest.mark.parametrize(
+    ("value", "moment"),
+    [
+        (1230768000, datetime(2009, 1, 1, tzinfo=UTC)),
+        (1230767999, None),
+        (1230768000000, datetime(2009, 1, 1, tzinfo=UTC)),
+        (1230767999999, None),
+        (4102444799, datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        (4102444800, None),
+        (4102444800000000, None),
+        ("2009-01-01T00:00:00Z", datetime(2009, 1, 1, tzinfo=UTC)),
+        ("2008-12-31T23:59:59.999999Z", None),
+        ("2099-12-31T23:59:59Z", datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC)),
+        ("2100-01-01T00:00:00Z", None),
+    ],
+)
+def test_a_moment_is_of_the_years_2009_to_2099(value: object, moment: datetime | None) -> None:
+    assert point_in_time(value) == moment
 
 
 def test_microseconds_are_kept() -> None:
