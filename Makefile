@@ -77,7 +77,8 @@ bench: bench-receiver bench-loader bench-snapshot bench-tick ## Run every benchm
 
 # What the benchmarks compare with, and what `make mutants` makes faults with: only they need it.
 $(VENV)/.installed-bench: benchmarks/requirements.lock $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-binary yattag \
+		--no-build-isolation --require-hashes -r $<
 	@touch $@
 
 bench-receiver: $(VENV)/.installed-bench ## Measure the receiver against ceilings of the same run (needs wrk; ARGS='--quick' or '--json')
