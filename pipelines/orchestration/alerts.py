@@ -40,11 +40,12 @@ CHECKS = {
 JOBS = (load_job.name, snapshot_job.name, reconcile_job.name, prune_job.name)
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 DAILY_HOUR = 7  # UTC
+RUNBOOK = "(docs/runbook.md)"
 
 
 @dataclass
 class Told:
-    """The news that were posted, as the sensor's cursor keeps it: each trouble that goes on, and the day of the last summary."""
+    """The news that were posted, as the sensor's cursor keeps them: troubles that go on, and the last summary's day."""
 
     troubles: dict[str, str] = field(default_factory=dict)
     day: str = ""
@@ -110,13 +111,16 @@ def _troubles(instance: dg.DagsterInstance, settings: LakeSettings, told: Told) 
     for job in JOBS:
         for run in instance.get_runs(dg.RunsFilter(job_name=job, statuses=ENDED), limit=1):
             if run.status == dg.DagsterRunStatus.FAILURE:
-                yield f"run {job}", f"the last run of {job} failed; its page says why: {console}/runs/{run.run_id}"
+                yield (
+                    f"run {job}",
+                    f"the last run of {job} failed; its page says why: {console}/runs/{run.run_id} {RUNBOOK}",
+                )
     found = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(CHECKS))
     for key, check in CHECKS.items():
         name, last = f"check {check.name}", found.get(key)
         if last and last.status == CheckStatus.FAILED:
             where = f"{console}/assets/{'/'.join(check.asset)}?view=checks"
-            yield name, f"the check {check.name} fails: {check.passing} {check.remedy}. {where}"
+            yield name, f"the check {check.name} fails: {check.passing} {check.remedy}. {where} {RUNBOOK}"
         elif last and last.status == CheckStatus.PLANNED and name in told.troubles:
             yield name, told.troubles[name]
 

@@ -58,7 +58,7 @@ def test_a_failed_run_is_told_once_with_its_page_and_when_it_is_over(
     failed = run(instance, "load", dg.DagsterRunStatus.FAILURE)
     told = ticks(instance)
     assert [post["text"] for post in watcher.posts] == [
-        f"wpp-lake: the last run of load failed; its page says why: {CONSOLE}/runs/{failed.run_id}"
+        f"wpp-lake: the last run of load failed; its page says why: {CONSOLE}/runs/{failed.run_id} (docs/runbook.md)"
     ]
     assert [set(post) for post in watcher.posts] == [{"text", "content"}]
     run(instance, "load", dg.DagsterRunStatus.SUCCESS)
