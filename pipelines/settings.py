@@ -5,6 +5,7 @@ docs. Not: clients made from them.
 """
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any, Self
 
@@ -55,6 +56,11 @@ class LakeSettings(BaseSettings):
         ge=0,
         description="least time between two runs of `load` by themselves; what little lands meanwhile is loaded by the "
         "sensor itself, every 15 s",
+    )
+    privacy_review_by: date = Field(
+        default=date(2027, 2, 28),
+        description="date by which what is kept of people is reviewed ([ADR 0001](adr/0001-data-lake-approach.md)); "
+        "the check `privacy_review` warns 30 days before it and is an error after it",
     )
     snapshot_minutes: float = Field(
         default=10,
@@ -121,6 +127,12 @@ class LakeSettings(BaseSettings):
         default=None,
         description="http(s) URL that Dagster calls about once a minute while all is well "
         "([what counts](dagster.md#the-heartbeat)); who knows it can feign that, so it is kept like a secret",
+    )
+    alert_webhook_url: Secret[HttpUrl] | None = Field(
+        default=None,
+        description="http(s) URL to which Dagster posts what fails, when it is over, and once a day that all is well "
+        "([what counts](dagster.md#alerts)), as JSON that Slack and Discord understand; who knows it can post there, "
+        "so it is kept like a secret",
     )
     store_min_free_megabytes: float = Field(
         default=512,

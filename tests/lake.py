@@ -94,6 +94,7 @@ def environment(database_url: str, s3: "S3", landing_bucket: str, snapshot_bucke
         "AWS_ACCESS_KEY_ID": s3.access_key,
         "AWS_SECRET_ACCESS_KEY": s3.secret_key,
         "AWS_REGION": s3.region,
+        "PRIVACY_REVIEW_BY": "2999-12-31",  # no test fails because a date has come
     }
 
 

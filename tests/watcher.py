@@ -1,11 +1,13 @@
-"""A service that is called while all is well, as HEARTBEAT_URL names one.
+"""A service that is called while all is well, and posted to when it isn't, as HEARTBEAT_URL and ALERT_WEBHOOK_URL name.
 
 Belongs here: the service, and what it was told. Not: when it is called.
 """
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 SECRET_PATH = "/ping/4f1d0c6a"
@@ -17,6 +19,7 @@ class Watcher(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Call)
         self.calls: list[str] = []
+        self.posts: list[dict[str, str]] = []
         self.answer = 200
 
     @property
@@ -30,6 +33,13 @@ class _Call(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.calls.append(self.path)
+        self.send_response(self.server.answer)
+        self.end_headers()
+
+    def do_POST(self) -> None:
+        message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.server.answer == HTTPStatus.OK:
+            self.server.posts.append(message)
         self.send_response(self.server.answer)
         self.end_headers()
 

@@ -5,7 +5,7 @@ loading). The cheap ones are part of each load and snapshot; the whole lake has 
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +14,7 @@ import dagster as dg
 from pipelines.audit.reconcile import RESTORE, Report, reconcile
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
+from pipelines.landing.hours import today
 from pipelines.loading.alarms import count_alarms
 from pipelines.orchestration import orphaned_runs
 from pipelines.orchestration.resources import Lake
@@ -22,6 +23,7 @@ FILES, EVENTS, PARQUET = (("landing", "files"), ("tables", "whatsapp_events"), (
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 UNDECRYPTED_SHARE, UNDECRYPTED_SINCE = 0.2, timedelta(days=1)
 HOUR = timedelta(hours=1)
+REVIEW_WARNS_DAYS = 30
 FULL = "wpp-lake/full"  # the tag of a run that compares all dates
 RECONCILE = "`wpp-lake reconcile` names what differs, and the command that mends it"
 
@@ -63,6 +65,10 @@ COLLECTOR_HEARD = Check(
     EVENTS, "collector_heard", "The newest event is younger than SILENCE_HOURS.", WARN,
     "See whether the collector runs, and whether the receiver refuses it (docs/collector.md)",
 )  # fmt: skip
+PRIVACY_REVIEW = Check(
+    EVENTS, "privacy_review", "More than 30 days are left until PRIVACY_REVIEW_BY.", WARN,
+    "Review what the lake keeps of people, as docs/adr/0001 says, and set PRIVACY_REVIEW_BY to the next date",
+)  # fmt: skip
 TABLE_EQUALS_LEDGER = Check(
     PARQUET, "table_equals_ledger", "The tables have what the ledger says; else no file is written.", ERROR, RECONCILE
 )
@@ -100,7 +106,7 @@ def table_check(conn: Connection) -> dg.AssetCheckResult:
     return TABLE_EQUALS_LEDGER.result(wrong, passed=not wrong)
 
 
-@dg.multi_asset_check(specs=[check.spec for check in (*COMPARED, COLLECTOR_HEARD)], can_subset=True)
+@dg.multi_asset_check(specs=[check.spec for check in (*COMPARED, COLLECTOR_HEARD, PRIVACY_REVIEW)], can_subset=True)
 def whole_lake(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
     """Compare landing zone, ledger, tables and Parquet files, of the last 7 days or of all dates.
 
@@ -118,8 +124,16 @@ def whole_lake(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[La
     hours = (datetime.now(UTC) - newest) / HOUR if newest else 0.0
     results = [_compared(check, kinds, report) for check, kinds in COMPARED.items()]
     results.append(COLLECTOR_HEARD.result({"hours": round(hours, 1)}, passed=hours < lake.settings().silence_hours))
+    results.append(_privacy_review(lake.settings().privacy_review_by))
     wanted = {key.name for key in context.selected_asset_check_keys}
     yield from (each for each in results if each.check_name in wanted)
+
+
+def _privacy_review(by: date) -> dg.AssetCheckResult:
+    """Warn where the date is near; where it is over nothing is kept by mere drift: that is an error."""
+    left = (by - today()).days
+    check = PRIVACY_REVIEW if left >= 0 else PRIVACY_REVIEW._replace(severity=ERROR)
+    return check.result({"by": by.isoformat(), "days_left": left}, passed=left > REVIEW_WARNS_DAYS)
 
 
 def _compared(check: Check, kinds: tuple[str, ...], report: Report) -> dg.AssetCheckResult:

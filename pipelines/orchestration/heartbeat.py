@@ -5,12 +5,9 @@ daemon or code server ends it too, and there is one only where HEARTBEAT_URL is 
 """
 
 import os
-import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPException
-from urllib.error import HTTPError
 
 import dagster as dg
 import psycopg
@@ -21,11 +18,11 @@ from pipelines.db.queries import query
 from pipelines.doctor.disk import disks, lowness
 from pipelines.errors import first_line
 from pipelines.loading.alarms import count_alarms
+from pipelines.orchestration.outbound import call
 from pipelines.orchestration.resources import Lake
 from pipelines.settings import LakeSettings
 from receiver.landing import PREFIX, hour_prefix
 
-TIMEOUT_SECONDS = 5
 LONGEST_WAIT = timedelta(minutes=15)  # of a landing file for its load, which comes within half a minute
 
 
@@ -41,7 +38,7 @@ def heartbeat(lake: dg.ResourceParam[Lake]) -> dg.SkipReason:
         settings = lake.settings()
         wrong = next(_wrong(settings), None)
         if wrong is None and settings.heartbeat_url:
-            wrong = _get(str(settings.heartbeat_url.get_secret_value()), "HEARTBEAT_URL")
+            wrong = call(str(settings.heartbeat_url.get_secret_value()), "HEARTBEAT_URL")
     except Exception as error:  # noqa: BLE001  whatever it is, not all is well
         wrong = f"{type(error).__name__}: {first_line(error)}"
     return dg.SkipReason(wrong or "all is well")
@@ -53,7 +50,7 @@ heartbeats = [heartbeat] if os.environ.get("HEARTBEAT_URL") else []
 def _wrong(settings: LakeSettings) -> Iterator[str]:
     """Yield what is wrong. Raises where the database or a bucket doesn't answer."""
     yield from (lowness(disk) for disk in disks(settings) if disk["low"])
-    if why := _get(settings.wpp_lake_readyz_url or f"{settings.wpp_lake_receiver_url}/readyz", "the receiver"):
+    if why := call(settings.wpp_lake_readyz_url or f"{settings.wpp_lake_receiver_url}/readyz", "the receiver"):
         yield why
     with psycopg.connect(settings.conninfo, connect_timeout=2) as conn:
         alarms, oldest = count_alarms(conn), _waits_since(conn, settings)
@@ -77,16 +74,3 @@ def _waits_since(conn: Connection, settings: LakeSettings) -> datetime | None:
             Bucket=settings.landing_bucket, Prefix=f"{PREFIX}date=", StartAfter=newest or PREFIX, MaxKeys=1
         )
     return min([*(each["LastModified"] for each in after.get("Contents", [])), *filter(None, [noted])], default=None)
-
-
-def _get(url: str, name: str) -> str | None:
-    """Return why a URL doesn't answer with success, None if it does; nothing of it is told, for it may be a secret."""
-    try:
-        request = urllib.request.Request(url, headers={"User-Agent": "wpp-lake"})  # noqa: S310  settings allow http(s) alone
-        urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS).close()  # noqa: S310  the same
-    except HTTPError as answer:
-        answer.close()
-        return f"{name} answers {answer.code}"
-    except (OSError, HTTPException, ValueError) as error:
-        return f"{name} doesn't answer: {type(error).__name__}"
-    return None

@@ -13,6 +13,7 @@ import pytest
 from lake import Lake
 from project import ROOT, settings_in_code
 
+from pipelines.orchestration.alerts import JOBS
 from pipelines.orchestration.definitions import defs
 from pipelines.parsing.extraction import ENVELOPE_CHATS, RULES_VERSION
 from pipelines.parsing.rules import GROUP_PATHS, RULES, Rule, rule_of
@@ -159,6 +160,12 @@ def test_every_asset_and_job_is_documented() -> None:
     jobs = {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
     names = {key.to_user_string() for key in defs.resolve_all_asset_keys()} | jobs
     assert sorted(names - code_words("dagster.md")) == []
+
+
+def test_every_check_and_alert_has_its_entry_in_the_runbook() -> None:
+    headings = " ".join(re.findall(r"^### (.*)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE))
+    checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    assert sorted(name for name in checks | set(JOBS) if f"`{name}`" not in headings) == []
 
 
 @pytest.mark.parametrize("document", DOCS, ids=lambda document: str(document.relative_to(ROOT)))

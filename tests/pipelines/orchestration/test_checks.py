@@ -8,7 +8,7 @@ import pytest
 from factories import RECEIVED, event, line
 from lake import Lake
 
-from pipelines.landing.hours import hour_key
+from pipelines.landing.hours import hour_key, today
 from pipelines.orchestration.checks import COLLECTOR_HEARD, COMPARED, LOAD_CHECKS, TABLE_EQUALS_LEDGER
 from pipelines.orchestration.definitions import defs
 from pipelines.orchestration.partitions import PARTITION, RANGE_END, RANGE_START
@@ -103,6 +103,18 @@ def test_a_silent_collector_is_a_warning(whole: Lake) -> None:
     results = run("reconcile")
     assert results["collector_heard"].passed is False
     assert float(str(results["collector_heard"].metadata["hours"].value)) >= timedelta(days=1) / timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("days", "severity"), [(31, None), (30, dg.AssetCheckSeverity.WARN), (-1, dg.AssetCheckSeverity.ERROR)]
+)
+def test_a_privacy_review_that_is_near_is_a_warning_and_one_missed_an_error(
+    whole: Lake, days: int, severity: dg.AssetCheckSeverity | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert whole.settings.privacy_review_by > today()
+    monkeypatch.setenv("PRIVACY_REVIEW_BY", str(today() + timedelta(days=days)))
+    found = run("reconcile")["privacy_review"]
+    assert (found.passed, found.severity if severity else None) == (severity is None, severity)
 
 
 def test_a_full_run_finds_what_an_old_date_lost(lake: Lake) -> None:
