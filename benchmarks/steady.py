@@ -76,7 +76,7 @@ class Cost:
 
     def __init__(self, up: int, data_dir: Path) -> None:
         self._up, self._data_dir = up, data_dir
-        self._began, self._before = time.monotonic(), self._now()
+        self.began, self._before = time.monotonic(), self._now()
 
     def _now(self) -> dict[str, float]:
         record = json.loads((self._data_dir / "processes.json").read_text())
@@ -85,7 +85,7 @@ class Cost:
 
     def cores(self) -> dict[str, float]:
         """Return how much of a core each took on average."""
-        seconds, now = time.monotonic() - self._began, self._now()
+        seconds, now = time.monotonic() - self.began, self._now()
         return {name: round((now[name] - self._before[name]) / seconds, 4) for name in now}
 
 
@@ -174,7 +174,7 @@ def main() -> None:
             watch, cost = Watch(conn), Cost(up, data_dir)
             for number in range(int(words.seconds / EVERY_SECONDS)):
                 watch.add(post(url, number))
-                until = cost._began + (number + 1) * EVERY_SECONDS  # noqa: SLF001
+                until = cost.began + (number + 1) * EVERY_SECONDS
                 while time.monotonic() < until:
                     watch.look()
                     time.sleep(LOOK_SECONDS)
