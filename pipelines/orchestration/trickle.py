@@ -71,7 +71,8 @@ def report(conn: Connection, since: datetime, reported: datetime | None) -> tupl
     hours = conn.execute(query("load/by_ticks"), recent).fetchall()
     if not hours:
         return [], reported
-    return [*_materialisations(hours), *_evaluations(conn)], max(at for *_, at in hours)
+    newest = min(max(at for *_, at in hours), datetime.now(UTC))  # the database's clock may be ahead
+    return [*_materialisations(hours), *_evaluations(conn)], newest
 
 
 def _materialisations(hours: Sequence[tuple[Any, ...]]) -> Iterator[dg.AssetMaterialization]:

@@ -72,7 +72,7 @@ def test_loaders_killed_at_random_moments_lose_nothing_and_repeat_nothing(
     with wire(postgres_server.port) as laid, loaders(laid) as load_until:
         ends = [load_until(moment.randint(1, MOST_SENT)) for _ in range(20)]
     assert ends == [-signal.SIGKILL] * 20
-    assert 5 < len(lake.rows(LEDGER)) < 30
+    assert 0 < len(lake.rows(LEDGER)) < 30
     lake.load()
     assert outcome(lake) == undisturbed
 
