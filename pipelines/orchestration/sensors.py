@@ -1,7 +1,7 @@
-"""Starts runs by itself: the sensors that find new landing files and stale snapshots, and the jobs.
+"""The sensors that find new landing files and stale snapshots, and the jobs of which they ask for runs.
 
-Belongs here: when a job runs, and for which partitions. Not: what it does (assets). A tick costs the same after a year:
-it lists recent hours and asks the database; a whole listing is a run of its own.
+Belongs here: when a job runs, and for which partitions. Not: what it does (assets), what a tick loads itself (trickle).
+A tick costs the same after a year: it lists recent hours and asks the database; a whole listing is a run of its own.
 """
 
 from collections.abc import Iterable

@@ -62,8 +62,8 @@ def load_little(conn: Connection, zone: LandingZone, hours: Iterable[datetime]) 
 def report(conn: Connection, since: datetime, reported: datetime | None) -> tuple[list[Event], datetime | None]:
     """Return what Dagster is to be told of the loads by ticks, and up to when they are told then.
 
-    Both moments are the database's; `since` is before every hour that such loads may have taken. Nothing is told within
-    a minute of the last report.
+    `reported`, and the moment that is returned, are by the database's clock. `since` is before every hour that such
+    loads may have taken. Nothing is told within a minute of the last report.
     """
     if reported and datetime.now(UTC) < reported + REPORTED_EVERY:
         return [], reported
