@@ -17,6 +17,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.errors import first_line
+from pipelines.orchestration.buttons import prune_job
 from pipelines.orchestration.checks import (
     COLLECTOR_HEARD,
     COMPARED,
@@ -29,7 +30,6 @@ from pipelines.orchestration.checks import (
 from pipelines.orchestration.outbound import call
 from pipelines.orchestration.resources import Lake
 from pipelines.orchestration.sensors import load_job, snapshot_job
-from pipelines.orchestration.upkeep import prune_job
 from pipelines.settings import LakeSettings
 
 CHECKS = {
