@@ -221,8 +221,9 @@ def verify_job() -> None:
 def old_runs(context: dg.OpExecutionContext, config: Age) -> None:
     """Delete old runs; how far it is stands in the run's log."""
     orphaned_runs.tag_run_with_process(context.instance, context.run_id)
-    days = config.days or Lake().settings().run_history_days
-    context.log.info("older than %d days: %s", days, prune(context.instance, timedelta(days=days)))
+    with explained():
+        days = config.days or Lake().settings().run_history_days
+        context.log.info("older than %d days: %s", days, prune(context.instance, timedelta(days=days)))
 
 
 @dg.job(name="prune", description="Old runs out of Dagster's history, which keeps them all by itself.")

@@ -3,7 +3,7 @@
 Belongs here: when. Not: what the jobs do (assets, buttons, checks).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -26,11 +26,12 @@ def _daily(
 ) -> dg.ScheduleDefinition:
     """Return a schedule in UTC that skips a time which has long passed."""
 
-    def evaluate(context: dg.ScheduleEvaluationContext) -> "list[dg.RunRequest] | dg.SkipReason":
+    def evaluate(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         due = context.scheduled_execution_time
         if datetime.now(UTC) > due + LATEST:
-            return dg.SkipReason(f"nothing ran at {due:%Y-%m-%d %H:%M} UTC; it is not made up for")
-        return list(requests(context))
+            yield dg.SkipReason(f"nothing ran at {due:%Y-%m-%d %H:%M} UTC; it is not made up for")
+        else:
+            yield from requests(context)
 
     return dg.ScheduleDefinition(
         name=name,
