@@ -101,7 +101,7 @@ class Case(NamedTuple):
 CASES = [
     Case("ReceiverDown", "The receiver at 127.0.0.1:8081 doesn't answer", {UP: always(0)}),
     Case("ReceiverDown", "The receiver doesn't answer", {UP: None}, {"job": "wpp-lake-receiver"}),
-    Case("ReceiverDown", None, {UP: "1+0x118 0 1"}),  # a restart
+    Case("ReceiverDown", None, {UP: "1+0x119 0 1"}),  # a restart
     Case("ReceiverNotReady", "The receiver at 127.0.0.1:8081 isn't ready", {ASKED: per_minute(1)}),
     Case("ReceiverNotReady", None, {ASKED: f"0+1x100 100+0x{MINUTES}"}),  # it was, 20 minutes ago
     Case("DeliveriesTurnedAway", "The receiver at 127.0.0.1:8081 turns 9.091% of the deliveries away",
@@ -118,11 +118,11 @@ CASES = [
     Case("DeliveriesRefused", "The receiver at 127.0.0.1:8081 answered deliveries with 413",
          {of_deliveries(413): "3+0x100 4+0x100"}, {**RECEIVER, "status": "413"}),
     Case("DeliveriesRefused", None, {of_deliveries(422): always(3), of_deliveries(401): per_minute(1)}),
-    Case("DeliveriesStopped", "No event was received for 19h 0m 0s",
-         {LAST: always(3600), of_deliveries(202): always(9)}, PIPELINES, "20h"),
+    Case("DeliveriesStopped", "No event was received for 13h 0m 0s",
+         {LAST: always(3600), of_deliveries(202): always(9)}, PIPELINES, "14h"),
     Case("DeliveriesStopped", None, {LAST: always(3600), of_deliveries(202): always(9)}, at="12h"),
-    Case("DeliveriesStopped", None, {LAST: always(3600)}, at="20h"),  # they come, and aren't loaded
-    Case("DeliveriesStopped", None, {LAST: always(0), of_deliveries(202): None}, at="20h"),  # a new lake
+    Case("DeliveriesStopped", None, {LAST: always(3600)}, at="14h"),  # they come, and aren't loaded
+    Case("DeliveriesStopped", None, {LAST: always(0), of_deliveries(202): None}, at="14h"),  # a new lake
     Case("LandingWritesFail", "16.67% of the landing writes of 127.0.0.1:8081 fail", {FAILED: per_minute(20)}),
     Case("LandingWritesFail", None, {FAILED: per_minute(9)}),
     Case("LandingWritesSlow", "A tenth of the landing writes of 127.0.0.1:8081 take longer than 1.75s",
@@ -163,6 +163,15 @@ CASES = [
          {FREE: f"50000000000-5000000x{MINUTES}"}, {**PIPELINES, "holds": "postgres,s3"}, "26h"),
     Case("DiskFills", None, {FREE: f"50000000000-3000000x{MINUTES}"}, at="26h"),
 ]  # fmt: skip
+# When that of an alert's first case has begun, where it is later, or shorter, than a minute.
+BEGUN = {"QueueFills": "0m", "LandingFilesNotAsLoaded": "0m", "DeliveriesStopped": "13h3m"}
+
+
+def begun() -> list[Case]:
+    """Return the first case of each alert that waits, in the first of the minutes for which it does."""
+    first = {case.alert: case for case in reversed(CASES) if case.told}
+    waiting = [case for name, case in first.items() if ALERTS[f"WppLake{name}"].waits != "0m"]
+    return [case._replace(told=None, at=BEGUN.get(case.alert, "1m")) for case in waiting]
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +212,7 @@ def test_prometheus_takes_the_rules_and_the_example(promtool: str) -> None:
 
 @pytest.mark.server
 @pytest.mark.parametrize(
-    "case", CASES, ids=lambda case: f"{case.alert} {'fires' if case.told else 'is quiet'}" if case else ""
+    "case", CASES + begun(), ids=lambda case: f"{case.alert} {'fires' if case.told else 'is quiet'}" if case else ""
 )
 def test_an_alert_is_told_when_it_should_and_no_other(promtool: str, case: Case, tmp_path: Path) -> None:
     test = {"rule_files": [str(RULES)], "evaluation_interval": "1m", "tests": [as_promtool_takes_it(case)]}
