@@ -115,10 +115,10 @@ def load(hour: Hour = None, to: UntilHour = None, data_dir: DataDir = DEFAULT_DA
     """Load landing files into the tables: one hour's, a range's, or everything that the ledger lacks."""
     read_settings(data_dir)
     check_range(hour, to, "--hour")
-    first, last = (key and parse_hour(key) for key in (hour, to))
+    first, last = (None if key is None else parse_hour(key) for key in (hour, to))
     from pipelines.orchestration.runs import run_load
 
-    print(run_load(first or None, last or None))
+    print(run_load(first, last))
 
 
 @app.command()
@@ -130,11 +130,11 @@ def snapshot(
     """Write Parquet snapshots: one date's, a range's, or those that are missing or changed since."""
     read_settings(data_dir)
     check_range(date, to, "--date")
-    first, last = (key and parse_day(key) for key in (date, to))
+    first, last = (None if key is None else parse_day(key) for key in (date, to))
     from pipelines.orchestration.runs import run_snapshots
 
     files = 0
-    for uri, rows in run_snapshots(first or None, last or None):
+    for uri, rows in run_snapshots(first, last):
         print(f"{uri}: {rows} rows", flush=True)
         files += 1
     if not files:

@@ -57,7 +57,7 @@ class Dates(dg.Config):
 
 
 class Rebuild(dg.Config):
-    """What a rebuild may lose."""
+    """The loss that a rebuild may end with."""
 
     accept_loss: bool = Field(
         default=False, description="End with less than there is now; needs a reason. Without it such a rebuild refuses."
@@ -74,7 +74,7 @@ class Entries(dg.Config):
 
 
 class Verification(dg.Config):
-    """Which landed lines are verified."""
+    """The landed lines that are verified."""
 
     hour: str | None = Field(default=None, description="One UTC hour, as 2026-05-21-06:00; without it all of them.")
 

@@ -1,4 +1,4 @@
-"""What runs once a day or a week by itself, at its time and never because the stack has just started.
+"""The schedules: jobs that run once a day or a week, at their time and never because the stack has just started.
 
 Belongs here: when. Not: what the jobs do (assets, buttons, checks).
 """
