@@ -30,7 +30,7 @@ Event = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
 class Loaded(NamedTuple):
-    """What was loaded of one UTC hour: counts, and how many seconds after it landed a file was loaded at most."""
+    """One UTC hour of what was loaded: counts, and how many seconds after it landed a file was loaded at most."""
 
     hour: datetime
     counts: LoadCounts
