@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import tomllib
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
@@ -43,12 +44,22 @@ FIRST = ("aiohttp", "boto3", "msgspec", "obstore.store", "orjson", "psycopg", "p
 WITHOUT = ("cacheprovider", "hypothesispytest", "xdist")  # plugins that take a second and do nothing here
 SLOWEST, STARTING_SECONDS = 3, 20  # a run that takes so many times as long as without a fault, and this, never ends
 TOLD_EVERY = 50
+MOST_ASKED = 4
 FORK = multiprocessing.get_context("fork")
+
+
+NOTED = Path("../failed")  # beside a worker's copy of the tree
+NOTICED: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=MOST_ASKED))  # a worker's, by module
 
 
 def say(text: str) -> None:
     """Tell the person who waits."""
     print(text, file=sys.stderr, flush=True)
+
+
+def _tests(room: str) -> list[str]:
+    """Return a room's files of tests."""
+    return [f"tests/{room}/test_{name}.py" for name in ROOMS[room].split()]
 
 
 def _settle(folders: "multiprocessing.SimpleQueue[str]") -> None:
@@ -59,36 +70,53 @@ def _settle(folders: "multiprocessing.SimpleQueue[str]") -> None:
         import_module(name)
 
 
+class _FirstFailure:
+    """Notes the test that failed, where the process that waits for the tests finds it."""
+
+    @staticmethod
+    def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+        """Note a failure."""
+        if report.failed:
+            NOTED.write_text(report.nodeid)
+
+
 def _test(arguments: list[str]) -> None:
     os.setsid()
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        os._exit(pytest.main(arguments))
+        os._exit(pytest.main(arguments, [_FirstFailure()]))
 
 
-def _passes(room: str, seconds: float | None = None) -> bool:
-    """Run a room's tests in a process of their own; those that last longer are ended, and fail."""
-    files = [f"tests/{room}/test_{name}.py" for name in ROOMS[room].split()]
+def _passes(tests: Sequence[str], seconds: float | None = None) -> bool:
+    """Run tests in a process of their own; those that last longer are ended, and fail."""
     without = [f"-pno:{plugin}" for plugin in WITHOUT]
-    tests = FORK.Process(target=_test, args=(["-x", "-q", *without, "--basetemp=../pytest", *files],))
-    tests.start()
-    tests.join(seconds)
-    if tests.pid and tests.is_alive():
-        os.killpg(tests.pid, signal.SIGKILL)
-    tests.join()
-    return tests.exitcode == 0
+    run = FORK.Process(target=_test, args=(["-x", "-q", *without, "--basetemp=../pytest", *tests],))
+    run.start()
+    run.join(seconds)
+    if run.pid and run.is_alive():
+        os.killpg(run.pid, signal.SIGKILL)
+    run.join()
+    return run.exitcode == 0
 
 
 def _survives(fault: Fault, room: str, seconds: float) -> bool:
+    """Tell whether no test notices a fault; those that noticed earlier ones of the module are asked first."""
     # A module that changes within a second keeps its time stamp: its compiled form must not be kept.
     os.environ["PYTHONDONTWRITEBYTECODE"], sys.dont_write_bytecode = "1", True
+    asked = NOTICED[fault.module]
     with use_mutation(Path(fault.module), operator(fault.operator), fault.occurrence):
-        return _passes(room, seconds)
+        if asked and not _passes(list(asked), seconds):
+            return False
+        NOTED.unlink(missing_ok=True)
+        survives = _passes(_tests(room), seconds)
+    if not survives and NOTED.exists():
+        asked.appendleft(NOTED.read_text())
+    return survives
 
 
 def survivors(pool: ProcessPoolExecutor, room: str, chosen: Sequence[Fault]) -> Iterator[Fault]:
     """Yield those faults that the tests of their room don't notice."""
     began = time.monotonic()
-    if not pool.submit(_passes, room).result():
+    if not pool.submit(_passes, _tests(room)).result():
         sys.exit(f"the tests of {room} fail without any fault")
     seconds = STARTING_SECONDS + SLOWEST * (time.monotonic() - began)
     runs = [(fault, pool.submit(_survives, fault, room, seconds)) for fault in chosen]
@@ -108,8 +136,8 @@ def _explained() -> set[tuple[str, ...]]:
 def _chosen(words: argparse.Namespace, room: str) -> list[Fault]:
     every = list(faults(ROOT, room))
     chosen = random.Random(words.seed).sample(every, min(words.sample or len(every), len(every)))  # noqa: S311  no secret
-    say(f"{room}: {len(chosen)} of {len(every)} mutants")
-    return chosen
+    say(f"{room}: {len(chosen) - words.skip} of {len(every)} mutants")
+    return chosen[words.skip :]
 
 
 def main() -> None:
@@ -118,6 +146,7 @@ def main() -> None:
     rooms = {Path(folder).name: folder for folder in ROOMS}
     parser.add_argument("--room", choices=rooms, action="append", help="default: all of them")
     parser.add_argument("--sample", type=int, help="so many mutants of each room; default: every one")
+    parser.add_argument("--skip", type=int, default=0, help="leave out so many of them, which were tested before")
     parser.add_argument("--seed", type=int, default=1, help="chooses the sample")
     parser.add_argument("--workers", type=int, default=1, help="how many mutants are tested at once")
     words = parser.parse_args()

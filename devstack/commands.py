@@ -31,6 +31,10 @@ UnprotectedStore = Annotated[
     ),
 ]
 DEMO_DATA_DIR = Path(".wpp-lake-demo")
+Weeks = Annotated[
+    int | None,
+    typer.Option(min=1, max=52, help="Send so many weeks of an invented community, some 6,000 events each, instead."),
+]
 Once = Annotated[bool, typer.Option("--once", help="Stop when the summary is printed; exit 1 if it doesn't add up.")]
 
 
@@ -55,6 +59,7 @@ def demo(  # noqa: PLR0913, PLR0917  a command line has that many options
     dagster_port: DagsterPort = 3000,
     no_dagster: NoDagster = False,  # noqa: FBT002  a command line's flag
     unprotected_store: UnprotectedStore = False,  # noqa: FBT002  a command line's flag
+    weeks: Weeks = None,
     once: Once = False,  # noqa: FBT002  a command line's flag
 ) -> None:
     """Start everything, send the sample of 300 signed requests through it, and show what became of them."""
@@ -63,7 +68,7 @@ def demo(  # noqa: PLR0913, PLR0917  a command line has that many options
 
     # Its people are invented: where nothing protects the store it starts all the same, and says so.
     plan = Plan(data_dir.absolute(), receiver_port, dagster_port, not no_dagster, unprotected_store or None)
-    _finish(demo.run(plan, say, once=once))
+    _finish(demo.run(plan, say, once=once, weeks=weeks))
 
 
 def say(line: str) -> None:

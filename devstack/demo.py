@@ -1,7 +1,7 @@
-"""The demo: 300 signed requests through the whole stack, and what became of them.
+"""The demo: signed requests of a sample through the whole stack, and what became of them.
 
 Belongs here: sending the sample, running `load` and `snapshot` on it, saying and checking what came out. Not: starting
-the stack (lifecycle.py), sending, loading and counting themselves (pipelines/).
+the stack (lifecycle.py), sending, loading and counting themselves (pipelines/), inventing weeks (community/).
 """
 
 import asyncio
@@ -9,19 +9,22 @@ import json
 import os
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 import psycopg
 
+from devstack.community.requests import signed
+from devstack.community.weeks import BRAZIL, events
 from devstack.errors import StackError
 from devstack.lifecycle import Say, until_stopped, up
 from devstack.stack import LAKE_DATABASE, Plan, Stack
 from devstack.supervisor import spawn
-from pipelines.cli.replay import replay_with_progress, requests
+from pipelines.cli.replay import Request, replay_with_progress, requests
 from pipelines.cli.status import Status, collect
 from pipelines.db.queries import query
 from pipelines.settings import LakeSettings
@@ -35,23 +38,50 @@ STATE_TABLES = ("whatsapp_groups", "whatsapp_participants")
 Check = tuple[str, int, int]  # what was counted, how many there are, how many there should be
 
 
-async def run(plan: Plan, say: Say, *, once: bool) -> int:
+@dataclass(frozen=True)
+class Sample:
+    """What is sent: its name, and its requests."""
+
+    name: str
+    requests: Sequence[Request]
+
+    @property
+    def ids(self) -> set[str]:
+        """The ids of its events."""
+        return {request.headers["X-Event-Id"].lower() for request in self.requests}
+
+
+def recorded() -> Sample:
+    """Return the 300 requests that the repository has."""
+    return Sample(SAMPLE.name, list(requests(SAMPLE)))
+
+
+def invented(weeks: int) -> Sample:
+    """Return the requests of an invented community's weeks, which end with the last Sunday in Brazil."""
+    today = datetime.now(BRAZIL).date()
+    last = today - timedelta(days=today.isoweekday())
+    return Sample(f"{weeks} weeks until {last}", list(signed(events(weeks, last), SAMPLE_SECRET)))
+
+
+async def run(plan: Plan, say: Say, *, once: bool, weeks: int | None = None) -> int:
     """Run the stack, and show what becomes of the sample, whose signatures it takes beside those of its own secrets.
 
     Return the exit code: with `once` 0 if the counts add up, else 1. Raises StackError if a step fails.
     """
     previous = json.loads(os.environ.get(PREVIOUS_SECRETS) or "[]")
     os.environ[PREVIOUS_SECRETS] = json.dumps([*previous, SAMPLE_SECRET])
-    return await up(plan, say, partial(_show, say=say, once=once))
+    sample = invented(weeks) if weeks else recorded()
+    return await up(plan, say, partial(_show, sample=sample, say=say, once=once))
 
 
-async def _show(stack: Stack, say: Say, *, once: bool) -> int:
-    say(f"wpp-lake send {SAMPLE}")
-    answers = await asyncio.to_thread(replay_with_progress, SAMPLE, stack.plan.receiver_url)
+async def _show(stack: Stack, sample: Sample, say: Say, *, once: bool) -> int:
+    say(f"sending {sample.name}")
+    url = stack.plan.receiver_url
+    answers = await asyncio.to_thread(replay_with_progress, sample.name, sample.requests, len(sample.requests), url)
     for verb in ("load", "snapshot"):
         say(f"wpp-lake {verb}")
         await _run_verb(stack, verb)
-    adds_up = await asyncio.to_thread(_summarise, stack, answers, say)
+    adds_up = await asyncio.to_thread(_summarise, stack, sample.ids, answers, say)
     if stack.plan.dagster:
         say(f"Dagster: {stack.plan.dagster_url}")
     if once:
@@ -73,9 +103,8 @@ async def _run_verb(stack: Stack, verb: str) -> None:
         raise StackError(f"wpp-lake {verb} failed with exit code {code} (its log: {child.log})")
 
 
-def _summarise(stack: Stack, answers: Counter[str], say: Say) -> bool:
+def _summarise(stack: Stack, ids: set[str], answers: Counter[str], say: Say) -> bool:
     """Say what became of the sample, and whether answers, tables and snapshots have the same counts."""
-    ids = {request.headers["X-Event-Id"].lower() for request in requests(SAMPLE)}
     with psycopg.connect(stack.postgres.url(LAKE_DATABASE)) as connection:
         by_type = connection.execute(query("demo_events"), {"event_ids": list(ids)}).fetchall()
     loaded = sum(count for _, count, _ in by_type)

@@ -6,7 +6,7 @@ Belongs here: sending and counting answers. Not: signing; a request is sent with
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -52,29 +52,30 @@ def requests(path: Path) -> Iterator[Request]:
                 raise RequestFileError(f"{path}:{number}: not a request: {error}") from None
 
 
-def replay(path: Path, receiver_url: str, on_answer: Callable[[], object] = lambda: None) -> Counter[str]:
-    """Send a file's requests; return how often each answer came: `accepted`, `duplicate`, else the HTTP status.
+def replay(
+    waiting: Iterable[Request], receiver_url: str, on_answer: Callable[[], object] = lambda: None
+) -> Counter[str]:
+    """Send requests; return how often each answer came: `accepted`, `duplicate`, else the HTTP status.
 
     `on_answer` is called at each answer. Raises ReceiverError when a connection fails.
     """
     try:
-        return asyncio.run(_replay(path, receiver_url, on_answer))
+        return asyncio.run(_replay(iter(waiting), receiver_url, on_answer))
     except TimeoutError:
         raise ReceiverError(f"no answer within {TIMEOUT.total} s") from None
     except aiohttp.ClientError as error:
         raise ReceiverError(f"{type(error).__name__}: {error}") from None
 
 
-def replay_with_progress(path: Path, receiver_url: str) -> Counter[str]:
+def replay_with_progress(name: str, waiting: Iterable[Request], total: int, receiver_url: str) -> Counter[str]:
     """Replay as above, with a progress bar on stderr."""
     with Progress(console=Console(stderr=True)) as progress:
-        sending = progress.add_task(f"sending {path.name}", total=sum(1 for _ in requests(path)))
-        return replay(path, receiver_url, lambda: progress.advance(sending))
+        sending = progress.add_task(f"sending {name}", total=total)
+        return replay(waiting, receiver_url, lambda: progress.advance(sending))
 
 
-async def _replay(path: Path, receiver_url: str, on_answer: Callable[[], object]) -> Counter[str]:
+async def _replay(waiting: Iterator[Request], receiver_url: str, on_answer: Callable[[], object]) -> Counter[str]:
     answers: Counter[str] = Counter()
-    waiting = requests(path)
 
     async def send_what_waits(session: aiohttp.ClientSession) -> None:
         for request in waiting:

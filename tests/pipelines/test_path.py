@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from lake import SAMPLE, Lake
 from receiver_process import start_receiver
 
-from pipelines.cli.replay import replay
+from pipelines.cli.replay import replay, requests
 from pipelines.landing.hours import today
 from pipelines.snapshots.write import write_snapshots
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def walk(lake: Lake, s3: "S3") -> Counter[str]:
     """Send the sample to a receiver that has seen nothing yet, load what landed, write the snapshots."""
     with start_receiver(s3, lake.settings.landing_bucket) as receiver:
-        answers = replay(SAMPLE, receiver.url)
+        answers = replay(requests(SAMPLE), receiver.url)
         assert receiver.stop() == 0
     for page in lake.zone.files():
         for file in page:
