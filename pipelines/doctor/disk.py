@@ -75,12 +75,23 @@ def _disk(folder: Path, least: float) -> Disk:
 
 def check(settings: LakeSettings) -> Iterator[Finding]:
     """Look at the disks that fill: those of the embedded store and database, else of a database on this machine."""
-    fill = [disk for disk in disks(settings) if {"postgres", "s3"} & set(disk["holds"])]
+    fill = _filling(disks(settings))
     if not fill:
         yield note(CHECK, "the store's and the database's disks are elsewhere, and can't be seen from here")
         return
-    per_day = _growth(settings, whole=settings.wpp_lake_data_dir is not None)
+    per_day = _growth(settings)
     yield from (_finding(disk["path"], disk["free_bytes"], per_day) for disk in fill)
+
+
+def days_left(settings: LakeSettings, found: list[Disk]) -> dict[str, float]:
+    """Return how many days the disks that fill last at the rate of the last week, by path; none where nothing grows."""
+    fill = _filling(found)
+    per_day = _growth(settings) if fill else 0.0
+    return {disk["path"]: disk["free_bytes"] / per_day for disk in fill} if per_day else {}
+
+
+def _filling(found: list[Disk]) -> list[Disk]:
+    return [disk for disk in found if {"postgres", "s3"} & set(disk["holds"])]
 
 
 def _is_here(settings: LakeSettings) -> bool:
@@ -89,7 +100,7 @@ def _is_here(settings: LakeSettings) -> bool:
     return host in HERE or host.startswith("/")
 
 
-def _growth(settings: LakeSettings, *, whole: bool) -> float:
+def _growth(settings: LakeSettings) -> float:
     """Return the bytes per day by which this disk fills.
 
     Each landed byte costs as much as it did until now: its own place, rows, snapshots; without the files, if those are
@@ -97,7 +108,7 @@ def _growth(settings: LakeSettings, *, whole: bool) -> float:
     """
     with psycopg.connect(settings.conninfo, connect_timeout=5) as conn:
         tables, files, landed, per_day = conn.execute(query("doctor/growth")).fetchone() or (0, 0, 0, 0)
-    return float(per_day * (tables + (files if whole else 0)) / landed) if landed else 0.0
+    return float(per_day * (tables + (files if settings.wpp_lake_data_dir else 0)) / landed) if landed else 0.0
 
 
 def _finding(path: str, free: int, per_day: float) -> Finding:
