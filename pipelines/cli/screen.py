@@ -50,7 +50,7 @@ def verdict(status: Status) -> str:
         return "OK: no event has come yet"
     delay = late["load_delay"]
     loaded = "in tables" if delay is None else f"in tables after {lasted(delay)}"
-    parquet = f"in Parquet {_ago(status, file['written_at'])}" if file else "not yet in Parquet"
+    parquet = f"in Parquet as of {_ago(status, file['written_at'])}" if file else "not yet in Parquet"
     where = loaded if late["is_loaded"] else "not yet in tables"
     return f"OK: newest event {_ago(status, late['newest_at'])}, {where}, {parquet}"
 

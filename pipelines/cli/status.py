@@ -159,8 +159,13 @@ def _failed(status: Status) -> Iterator[str]:
     compared = status["reconcile"]
     if compared and (names := [check["name"] for check in compared["failed"] if check["is_error"]]):
         yield f"the last reconcile found differences ({', '.join(names)}): `wpp-lake reconcile` names them"
-    for job in dict.fromkeys(run["job"] for run in status["failed_runs"] if not run["is_over"]):
+    for job in dict.fromkeys(run["job"] for run in status["failed_runs"] if _goes_on(run)):
         yield f"the last run of {job} failed"
+
+
+def _goes_on(run: FailedRun) -> bool:
+    """Tell whether a failure is that of a job of this project, and not over."""
+    return not run["is_over"] and not run["job"].startswith("__")
 
 
 @contextmanager

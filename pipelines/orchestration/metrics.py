@@ -23,7 +23,7 @@ from pipelines.landing.zone import LandingZone
 from pipelines.settings import LakeSettings
 
 FRESH_SECONDS = 10.0  # a scrape within them gets what the one before got
-COUNTED_SECONDS = 60.0  # counting rows takes the longer the more there are
+COUNTED_SHARE = 0.02  # of the time, at most, rows are being counted: that takes the longer the more there are
 PATIENCE_SECONDS = 8.0  # a scrape that takes longer says that the lake isn't up
 
 METRICS: dict[str, tuple[str, ...]] = {
@@ -74,7 +74,7 @@ class Metrics:
     _gathering: asyncio.Task[bytes] | None = None
     _began: float = 0.0
     _rows: dict[str, int] = field(default_factory=dict)
-    _counted: float | None = None
+    _counted_until: float = 0.0
 
     async def text(self) -> bytes:
         """Return the exposition, within PATIENCE_SECONDS whatever doesn't answer."""
@@ -116,9 +116,10 @@ class Metrics:
         shown.set("wpp_lake_up", 1)
 
     def _count_rows(self, conn: Connection) -> dict[str, int]:
-        """Count rows anew once in COUNTED_SECONDS."""
-        if self._counted is None or monotonic() > self._counted + COUNTED_SECONDS:
-            self._rows, self._counted = lake.rows(conn), monotonic()
+        """Count rows anew, unless that took so long the last time that it would cost more than COUNTED_SHARE."""
+        if (began := monotonic()) > self._counted_until:
+            self._rows = lake.rows(conn)
+            self._counted_until = began + (monotonic() - began) / COUNTED_SHARE
         return self._rows
 
 

@@ -1,7 +1,7 @@
 """Dagster's webserver, guarded: pages of other sites reach nothing of it, in whichever browser they are open.
 
-`python -m pipelines.orchestration.webserver` takes the options of `dagster-webserver`. At /metrics it has the
-pipelines' metrics. Belongs here: which requests are refused. Not: who may use it, it has no login; the metrics (metrics).
+`python -m pipelines.orchestration.webserver` takes the options of `dagster-webserver`. Belongs here: which requests are
+refused, and the path /metrics. Not: who may use it, it has no login; what the metrics say (metrics).
 """
 
 import os

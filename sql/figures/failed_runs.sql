@@ -4,6 +4,7 @@ select run_id, pipeline_name as job,
        exists (select from runs as later
                where later.pipeline_name = failed.pipeline_name and later.status = 'SUCCESS' and later.id > failed.id) as is_over
 from runs as failed
-where status = 'FAILURE' and update_timestamp > now() at time zone 'UTC' - interval '1 day'
+where status = 'FAILURE'
+  and coalesce(to_timestamp(end_time), update_timestamp at time zone 'UTC') > now() - interval '1 day'
 order by id desc
 limit 100;

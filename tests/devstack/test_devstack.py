@@ -421,7 +421,9 @@ def test_a_session_whose_leader_is_gone_ends_too(tmp_path: Path, orphan: psutil.
 def test_another_process_with_a_recorded_id_is_left_alone(tmp_path: Path, orphan: psutil.Popen) -> None:
     """Another process with a recorded id is left alone."""
     record = tmp_path / "processes.json"
-    processes.write_record(record, [{"name": "orphan", "pid": orphan.pid, "started": orphan.create_time() - 60, "restarts": 0}])
+    processes.write_record(
+        record, [{"name": "orphan", "pid": orphan.pid, "started": orphan.create_time() - 60, "restarts": 0}]
+    )
     processes.end_leftovers(record)
     assert orphan.is_running()
 
