@@ -32,12 +32,22 @@ def show(status: Status) -> None:
 
 
 def watch(gather: Callable[[], Status]) -> None:
-    """Show the status, anew every few seconds, until Ctrl-C."""
+    """Show the status, anew every few seconds, until Ctrl-C; without a terminal, one after the other."""
     console = _console()
-    with suppress(KeyboardInterrupt), Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+    with suppress(KeyboardInterrupt):
+        if console.is_terminal:
+            _redraw(console, gather)
         while True:
-            found = gather()
-            live.update(Group(*_screen(found, told=True)), refresh=True)
+            for line in [*_screen(gather(), told=True), Text()]:
+                console.print(line, soft_wrap=True)
+            time.sleep(EVERY_SECONDS)
+
+
+def _redraw(console: Console, gather: Callable[[], Status]) -> None:
+    """Show the status in the same place for ever."""
+    with Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(Group(*_screen(gather(), told=True)), refresh=True)
             time.sleep(EVERY_SECONDS)
 
 
@@ -96,14 +106,14 @@ def _processes(status: Status) -> Iterator[Text]:
 def _uptime(status: Status, process: Process) -> str:
     started_at, restarts = process["started_at"], process["restarts"]
     up = f"up {_since(status, started_at)}" if started_at else ""
-    return f"{up:<12} {restarts} restart{'' if restarts == 1 else 's'}" if restarts is not None else up
+    return f"{up:<12} {_many(restarts, 'restart')}" if restarts is not None else up
 
 
 def _landing_zone(status: Status) -> Iterator[Text]:
     counts, late = status["counts"], status["lateness"]
     if not counts or not late:
         return
-    yield Text(f"{'loaded':<28} {counts['loaded_events']:,} lines; {counts['quarantined']:,} in quarantine")
+    yield Text(f"{'loaded':<28} {_many(counts['loaded_events'], 'line')}; {counts['quarantined']:,} in quarantine")
     yield Text(f"{'waiting':<28} {_waiting(status, late)}")
     yield Text(f"{'listed whole':<28} {_ago(status, late['listed_at']) if late['listed_at'] else 'never'}")
     wrong = {"missing": len(status["missing_files"]), "changed": len(status["changed_files"])}
@@ -116,19 +126,19 @@ def _waiting(status: Status, late: Lateness) -> str:
     for_how_long = f", the oldest for {_since(status, since)}" if since else ""
     if late["files"] is None:
         return f"not listed{for_how_long}"
-    return f"{late['files']:,} file{'' if late['files'] == 1 else 's'}{for_how_long}"
+    return f"{_many(late['files'], 'file')}{for_how_long}"
 
 
 def _tables(status: Status) -> Iterator[Text]:
     for table in (*SCHEMAS, FIELDS) if status["rows"] else status["snapshots"]:
-        rows = f"{status['rows'][table]:,} rows" if table in status["rows"] else ""
+        rows = _many(status["rows"][table], "row") if table in status["rows"] else ""
         yield Text(f"{table:<28} {rows:<20} {_newest(status, table)}".rstrip())
 
 
 def _newest(status: Status, table: str) -> str:
     """Say what the newest snapshot of a table is: as the database knows it, else as the bucket lists it."""
     if file := status["snapshot_files"].get(table):
-        return f"{file['date']}: {file['rows']:,} rows, written {_ago(status, file['written_at'])}"
+        return f"{file['date']}: {_many(file['rows'], 'row')}, written {_ago(status, file['written_at'])}"
     return f"{status['snapshots'].get(table) or 'no snapshot yet'}"
 
 
@@ -168,6 +178,10 @@ def _disk(status: Status, disk: Disk) -> Text:
 def _page(status: Status, run_id: str) -> str:
     """Return where a run is shown."""
     return f"{status['console'] or ''}/runs/{run_id}"
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _ago(status: Status, moment: datetime) -> str:

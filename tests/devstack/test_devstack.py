@@ -274,6 +274,7 @@ async def test_a_killed_child_is_started_again_and_that_is_said(tmp_path: Path) 
         first = recorded_pids(record)["sleeper"]
         os.kill(first, signal.SIGKILL)
         await eventually(lambda: recorded_pids(record)["sleeper"] != first, "a new process")
+        assert [each["restarts"] for each in json.loads(record.read_text())["processes"]] == [1]
     assert len(said.lines) == 1
     assert said.lines[0].startswith("sleeper was killed by SIGKILL: starting it again")
 

@@ -124,7 +124,11 @@ def test_failed_runs_are_told_for_a_day_the_newest_first(settings: LakeSettings,
 def test_the_last_reconcile_says_what_it_found(settings: LakeSettings, storage: dg.DagsterInstance) -> None:
     run(storage, "reconcile", ("as_loaded", True, ERROR, {}), ("adds_up", False, ERROR, {}), ("quiet", True, WARN, {}))
     wrong = {"missing": 2, "first": "missing: a.jsonl: noted\nmissing: b.jsonl: noted"}
-    now = (("as_loaded", False, ERROR, wrong), ("adds_up", True, ERROR, {}), ("quiet", False, WARN, {}))
+    now: tuple[Any, ...] = (
+        ("as_loaded", False, ERROR, wrong),
+        ("adds_up", True, ERROR, {}),
+        ("quiet", False, WARN, {}),
+    )
     last = run(storage, "reconcile", *now)
     found = history(settings).reconciled
     assert found is not None
