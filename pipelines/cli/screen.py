@@ -54,7 +54,8 @@ def _redraw(console: Console, gather: Callable[[], Status]) -> None:
 def verdict(status: Status) -> str:
     """Return in one line whether all is well, and how late events are."""
     if wrong := faults(status):
-        return f"NOT OK: {wrong[0]}" + (f"; and {len(wrong) - 1} more" if wrong[1:] else "")
+        more = f"; and {len(wrong) - 1} more" if wrong[1:] else ""
+        return f"{_cut(f'NOT OK: {wrong[0]}', room=WIDTH - len(more))}{more}"
     late, file = status["lateness"], status["snapshot_files"].get(EVENTS)
     if late is None or late["newest_at"] is None:
         return "OK: no event has come yet"
@@ -80,7 +81,7 @@ def _console() -> Console:
 
 def _screen(status: Status, *, told: bool = False) -> Iterator[Text]:
     """Yield the lines; `told`: with the faults and notes, which else are on stderr."""
-    yield _cut(verdict(status), BAD if faults(status) else GOOD)
+    yield Text(verdict(status), BAD if faults(status) else GOOD)
     yield from (_cut(f"- {each}", BAD) for each in faults(status)[: NAMED * told])
     yield from (_cut(f"- {each}") for each in notes(status) * told)
     for title, lines in {
@@ -152,7 +153,7 @@ def _reconcile(status: Status) -> Iterator[Text]:
     found = status["reconcile"]
     if found is None:
         return
-    well = "see below" if found["failed"] else "nothing differs"
+    well = f"{_many(len(found['failed']), 'check')} failed:" if found["failed"] else "nothing differs"
     result = well if found["is_whole"] else f"it failed: {_page(status, found['run_id'])}"
     yield Text(f"{_ago(status, found['ended_at']):<28} {result}")
     for check in found["failed"]:
@@ -192,8 +193,8 @@ def _since(status: Status, moment: datetime) -> str:
     return lasted((status["at"] - moment).total_seconds())
 
 
-def _cut(text: str, style: str = "") -> Text:
+def _cut(text: str, style: str = "", room: int = WIDTH) -> Text:
     """Return a line that fits, whatever it quotes."""
     line = Text(text, style)
-    line.truncate(WIDTH, overflow="ellipsis")
+    line.truncate(room, overflow="ellipsis")
     return line

@@ -29,9 +29,11 @@ from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.schemas import SCHEMAS
 
+COUNTED = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
+
 
 class Listing(Enum):
-    """What is listed of the buckets: nothing, the recent and the noted hours, or all of both."""
+    """The extent of listings: nothing, the landing zone's recent and noted hours, or all of both buckets."""
 
     NOTHING = 0
     RECENT = 1
@@ -158,7 +160,7 @@ def _late(status: Status) -> Iterator[str]:
 def _failed(status: Status) -> Iterator[str]:
     compared = status["reconcile"]
     if compared and (names := [check["name"] for check in compared["failed"] if check["is_error"]]):
-        yield f"the last reconcile found differences ({', '.join(names)}): `wpp-lake reconcile` names them"
+        yield f"checks of the last reconcile failed: {', '.join(names)} (docs/runbook.md)"
     for job in dict.fromkeys(run["job"] for run in status["failed_runs"] if _goes_on(run)):
         yield f"the last run of {job} failed"
 
@@ -179,7 +181,7 @@ def _noting(status: Status, part: str) -> Iterator[None]:
 
 def _add_figures(status: Status, settings: LakeSettings, listing: Listing) -> None:
     """Add what the database says, and what waits in the landing zone."""
-    with lake.connect_quickly(settings) as conn:
+    with connect(settings) as conn:
         status["rules"] = _rules(conn)
         found, status["rows"] = lake.figures(conn), lake.rows(conn)
         for state, reason, entries in found.quarantine:
@@ -188,7 +190,8 @@ def _add_figures(status: Status, settings: LakeSettings, listing: Listing) -> No
             file.table: Snapshot(date=file.date, rows=file.rows, bytes=file.bytes, written_at=file.written_at)
             for file in found.snapshots
         }
-        status["counts"], waits = _counts(settings, conn, listing)
+        counts, waits = _counts(settings, conn, listing)
+        status["counts"] = counts | {table: status["rows"][table] for table in COUNTED}
         status["lateness"] = _lateness(found, waits, last_listed(conn))
         for alarm in alarms(conn):
             (status["missing_files"] if alarm.kind == "missing" else status["changed_files"]).append(alarm.key)

@@ -1,4 +1,4 @@
-"""What the lake's database says of itself: the newest event, lateness, rows, quarantine, snapshots.
+"""The lake as its database knows it: the newest event, lateness, rows, quarantine, snapshots.
 
 Belongs here: one set of queries, and what their answers mean. Not: what waits in the landing zone (waiting), Dagster's
 runs (runs).

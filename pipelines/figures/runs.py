@@ -1,4 +1,4 @@
-"""What Dagster's storage says of its daemon and runs, asked by SQL: importing Dagster takes seconds.
+"""Dagster's daemon and runs, as its storage has them; asked by SQL, for importing Dagster takes seconds.
 
 Belongs here: Dagster's tables, whose names and columns are taken for granted. Not: its code (orchestration).
 """

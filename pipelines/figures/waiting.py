@@ -1,4 +1,4 @@
-"""Which landing files wait for their load, as far as cheap listings tell; and when a landing file was put.
+"""Landing files that wait for their load, as far as cheap listings tell; and when a landing file was put.
 
 Belongs here: the hours that are listed for it. Not: the listing itself (loading.pending), the loads.
 """

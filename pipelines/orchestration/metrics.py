@@ -6,12 +6,13 @@ may ask (webserver). No label holds an id, a group or a person.
 
 import asyncio
 import logging
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from time import monotonic
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from psycopg.errors import QueryCanceled
 
 from pipelines import object_store
 from pipelines.db.connection import Connection
@@ -116,9 +117,13 @@ class Metrics:
         shown.set("wpp_lake_up", 1)
 
     def _count_rows(self, conn: Connection) -> dict[str, int]:
-        """Count rows anew, unless that took so long the last time that it would cost more than COUNTED_SHARE."""
+        """Count rows anew, unless that took so long the last time that it would cost more than COUNTED_SHARE.
+
+        Where it takes too long altogether what was counted before stays, if anything was.
+        """
         if (began := monotonic()) > self._counted_until:
-            self._rows = lake.rows(conn)
+            with suppress(QueryCanceled):
+                self._rows = lake.rows(conn)
             self._counted_until = began + (monotonic() - began) / COUNTED_SHARE
         return self._rows
 

@@ -159,6 +159,6 @@ def test_what_the_last_reconcile_found_and_a_job_that_fails_are_faults(lake: Lak
     runs = [("load", True), ("snapshot", False), ("snapshot", False), ("__ASSET_JOB", False)]
     status["failed_runs"] = [{"job": job, "failed_at": now, "is_over": over, **page} for job, over in runs]  # type: ignore[typeddict-item]
     assert faults(status) == [
-        "the last reconcile found differences (as_loaded): `wpp-lake reconcile` names them",
+        "checks of the last reconcile failed: as_loaded (docs/runbook.md)",
         "the last run of snapshot failed",
     ]

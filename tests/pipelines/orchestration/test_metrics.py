@@ -181,6 +181,14 @@ def test_scrapes_that_follow_each_other_ask_once(lake: Lake, monkeypatch: pytest
     assert asyncio.run(watched()) == [(0, 0), (0, 0), (1, 0), (1, 1)]
 
 
+def test_rows_that_take_too_long_to_count_are_absent_and_the_lake_is_up(lake: Lake) -> None:
+    """Here it waits for somebody's lock."""
+    with lake.connection.transaction():
+        lake.connection.execute("lock table whatsapp_groups")
+        found = scraped()
+    assert (found["wpp_lake_up"], [name for name in found if name.startswith("wpp_lake_rows")]) == (1, [])
+
+
 def test_the_table_of_metrics_is_that_of_the_code() -> None:
     text = (ROOT / "docs" / "dagster.md").read_text(encoding="utf-8").split("\n## Metrics\n")[1].split("\n## ")[0]
     rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in text.splitlines() if row.startswith("| `")]
