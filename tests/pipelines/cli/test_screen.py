@@ -103,7 +103,7 @@ def test_the_verdict_names_the_first_fault_and_counts_the_others(lake: Lake, tmp
     status["changed_files"].clear()
     assert verdict(status) == "NOT OK: landing file a is missing since it was loaded"
     status["missing_files"] = ["long" * 50, "a"]
-    assert verdict(status) == f"NOT OK: landing file {'long' * 16}l…; and 1 more"
+    assert verdict(status) == f"NOT OK: landing file {'long' * 16}lo…; and 1 more"
 
 
 def test_the_screen_shows_what_there_is(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
