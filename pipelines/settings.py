@@ -5,7 +5,7 @@ docs. Not: clients made from them.
 """
 
 import os
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,6 +56,12 @@ class LakeSettings(BaseSettings):
         ge=0,
         description="least time between two runs of `load` by themselves; what little lands meanwhile is loaded by the "
         "sensor itself, every 15 s",
+    )
+    partitions_since: datetime | None = Field(
+        default=None,
+        description="first UTC date, or hour, that is a partition in Dagster; without it the first landed hour when "
+        "the code server starts, else the running hour",
+        examples=["2026-05-21", "2026-05-21T06:00Z"],
     )
     privacy_review_by: date = Field(
         default=date(2027, 2, 28),

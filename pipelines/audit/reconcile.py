@@ -18,7 +18,7 @@ from pipelines.db.binary_copy import row, text
 from pipelines.db.connection import Connection
 from pipelines.db.queries import filled, query
 from pipelines.landing.format import LandingLineError, decode_line, split_lines
-from pipelines.landing.hours import FIRST_DATE, today
+from pipelines.landing.hours import FIRST_DATE, hours_between, today
 from pipelines.landing.zone import FetchedFile, LandingZone
 from pipelines.loading.alarms import alarms
 from pipelines.loading.pending import list_everything
@@ -78,8 +78,10 @@ class _CurrentFile(NamedTuple):
     current: bool
 
 
-def reconcile(conn: Connection, zone: LandingZone, store: SnapshotStore, *, full: bool = False) -> Report:
-    """Compare everything; of lines and Parquet files those of the last 7 days or, `full`, all of them.
+def reconcile(
+    conn: Connection, zone: LandingZone, store: SnapshotStore, since: date | None = None, *, full: bool = False
+) -> Report:
+    """Compare everything; of lines and Parquet files those of the last 7 days, or since a UTC date, or `full`: all.
 
     Changes nothing but the alarms. `conn` is in autocommit mode, and of a role that may make temporary tables.
     """
@@ -88,15 +90,16 @@ def reconcile(conn: Connection, zone: LandingZone, store: SnapshotStore, *, full
     for alarm in alarms(conn):
         report.add(alarm.kind, [(alarm.key, f"noted at {alarm.noted_at.astimezone(UTC):%Y-%m-%d %H:%M}")], RESTORE)
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    since = datetime.combine(FIRST_DATE, time(), UTC) if full else now - RECENT
+    day = FIRST_DATE if full else since
+    begin = datetime.combine(day, time(), UTC) if day else now - RECENT
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read")
         conn.execute(query("reconcile/staging"))
-        hours = [None] if full else [since + timedelta(hours=number) for number in range(RECENT.days * 24 + 2)]
+        hours = [None] if full else hours_between(begin, now + timedelta(hours=1))
         _stage(conn, (fetched for hour in hours for page in zone.files(hour) for fetched in zone.fetch(page)), report)
         for kind, remedy in COMPARISONS.items():
-            report.add(kind, conn.cursor().stream(query(f"reconcile/{kind}"), {"since": since}), remedy)
-        for file in _snapshot_files(conn, since.date()):
+            report.add(kind, conn.cursor().stream(query(f"reconcile/{kind}"), {"since": begin}), remedy)
+        for file in _snapshot_files(conn, begin.date()):
             _compare_file(conn, store, file, report)
         report.told.update({f"{reason}, open in quarantine": n for reason, n in conn.execute(query("reconcile/open"))})
     return report

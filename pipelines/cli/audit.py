@@ -11,7 +11,7 @@ from uuid import UUID
 import typer
 
 from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, Hour, connect_lake, read_settings
-from pipelines.landing.hours import parse_hour
+from pipelines.landing.hours import parse_day, parse_hour
 
 app = typer.Typer()
 
@@ -38,17 +38,18 @@ def reconcile(
     full: Annotated[
         bool, typer.Option("--full", help="All lines and Parquet files, not the last 7 days' alone.")
     ] = False,
+    since: Annotated[str | None, typer.Option(help="Those since this UTC date, as 2026-05-21.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Compare landing zone, ledger, tables and Parquet files; name what differs, and exit 1 if anything does."""
-    settings = read_settings(data_dir)
+    settings, day = read_settings(data_dir), None if since is None else parse_day(since)
     from pipelines.audit.reconcile import reconcile as compare
     from pipelines.landing.zone import LandingZone
     from pipelines.snapshots.bucket import SnapshotStore
 
     with connect_lake(data_dir) as conn:
-        report = compare(conn, LandingZone(settings), SnapshotStore(settings), full=full)
+        report = compare(conn, LandingZone(settings), SnapshotStore(settings), day, full=full)
     if as_json:
         differences = [each._asdict() for each in report.differences]
         print(json.dumps({"ok": not report.found, **vars(report), "differences": differences}))

@@ -21,7 +21,18 @@ import typer
 
 from pipelines import env_file
 from pipelines.cli import audit, quarantine
-from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, Hour, connect_lake, fail, folder, read_settings
+from pipelines.cli.options import (
+    DEFAULT_DATA_DIR,
+    DataDir,
+    Hour,
+    UntilDate,
+    UntilHour,
+    check_range,
+    connect_lake,
+    fail,
+    folder,
+    read_settings,
+)
 from pipelines.errors import WppLakeError, first_line
 from pipelines.landing.hours import parse_day, parse_hour
 
@@ -100,27 +111,34 @@ def send(file: Path, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 @app.command()
-def load(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Load landing files into the tables: one hour's, or everything that the ledger lacks."""
+def load(hour: Hour = None, to: UntilHour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Load landing files into the tables: one hour's, a range's, or everything that the ledger lacks."""
     read_settings(data_dir)
-    chosen = None if hour is None else parse_hour(hour)
+    check_range(hour, to, "--hour")
+    first, last = (None if key is None else parse_hour(key) for key in (hour, to))
     from pipelines.orchestration.runs import run_load
 
-    print(run_load(chosen))
+    print(run_load(first, last))
 
 
 @app.command()
 def snapshot(
     date: Annotated[str | None, typer.Option(help="One UTC date, as 2026-05-21.")] = None,
+    to: UntilDate = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Write Parquet snapshots: one date's, or those that are missing or changed since."""
+    """Write Parquet snapshots: one date's, a range's, or those that are missing or changed since."""
     read_settings(data_dir)
-    chosen = None if date is None else parse_day(date)
+    check_range(date, to, "--date")
+    first, last = (None if key is None else parse_day(key) for key in (date, to))
     from pipelines.orchestration.runs import run_snapshots
 
-    for uri, rows in run_snapshots(chosen):
+    files = 0
+    for uri, rows in run_snapshots(first, last):
         print(f"{uri}: {rows} rows", flush=True)
+        files += 1
+    if not files:
+        print("no file: no events were received then" if date else "every snapshot shows what the tables have")
 
 
 @app.command()
@@ -148,15 +166,18 @@ def rebuild(
 
 
 @app.command()
-def prune(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def prune(
+    days: Annotated[int | None, typer.Option(min=1, help="Since their end; without it RUN_HISTORY_DAYS.")] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
     """Delete the runs from Dagster's history that ended more than RUN_HISTORY_DAYS ago, with their events and logs."""
-    days = read_settings(data_dir).run_history_days
+    settings = read_settings(data_dir)
     import dagster as dg
 
     from pipelines.orchestration.history import prune as prune_history
 
     with dg.DagsterInstance.get() as instance:
-        print(prune_history(instance, timedelta(days=days)))
+        print(prune_history(instance, timedelta(days=days or settings.run_history_days)))
 
 
 @app.command()

@@ -28,6 +28,8 @@ DataDir = Annotated[
     typer.Option(parser=folder, help="Where `up` keeps everything; used where the environment names no lake."),
 ]
 Hour = Annotated[str | None, typer.Option(help="One UTC hour, as 2026-05-21-06:00.")]
+UntilHour = Annotated[str | None, typer.Option("--to", help="With --hour: all hours until this one, included.")]
+UntilDate = Annotated[str | None, typer.Option("--to", help="With --date: all dates until this one, included.")]
 DEFAULT_DATA_DIR = Path(".wpp-lake")
 
 
@@ -42,6 +44,14 @@ def read_settings(data_dir: Path) -> LakeSettings:
     """Read the settings from the environment, else from the data directory."""
     env_file.ensure(data_dir)
     return LakeSettings.from_environment()
+
+
+def check_range(begin: str | None, end: str | None, option: str) -> None:
+    """Fail where a range has an end and no beginning, or ends before it; their keys ascend as the times do."""
+    if end and not begin:
+        fail(f"--to needs {option}, where the range begins")
+    if end and begin and end < begin:
+        fail(f"{end} is before {begin}")
 
 
 def fail(message: str) -> NoReturn:

@@ -57,7 +57,7 @@ class Snapshot(TypedDict):
 class Lateness(TypedDict):
     """How late events are.
 
-    `newest_at` is when the newest landing file was put that is known, `load_delay` after how many seconds the newest
+    `newest_at` is when the newest landing file landed that is known, `load_delay` after how many seconds the newest
     loaded one was loaded, `files` how many wait for that (None where nothing was listed), and `since` when.
     """
 
@@ -108,7 +108,7 @@ def collect(settings: LakeSettings, *, listing: Listing = Listing.EVERYTHING) ->
         check_database(settings)
         ask_store(settings, settings.landing_bucket)
         _add_figures(status, settings, listing)
-        status["days_left"] = days_left(settings, status["disks"])
+        status["days_left"] = {disk["path"]: days for disk, days in days_left(settings) if days is not None}
     with _noting(status, "snapshots"):
         ask_store(settings, settings.snapshot_bucket)
         if listing is Listing.EVERYTHING:
@@ -205,10 +205,10 @@ def _rules(conn: Connection) -> dict[str, int]:
 
 def _lateness(found: lake.Figures, waits: Waiting, listed_at: datetime | None) -> Lateness:
     loaded = found.newest_file
-    newest = max(filter(None, (waits.newest, loaded and loaded.put_at)), default=None)
+    newest = max(filter(None, (waits.newest, loaded and loaded.landed_at)), default=None)
     return Lateness(
         newest_at=newest,
-        is_loaded=loaded is not None and loaded.put_at == newest,
+        is_loaded=loaded is not None and loaded.landed_at == newest,
         load_delay=loaded.delay.total_seconds() if loaded and loaded.delay is not None else None,
         files=waits.files,
         since=waits.since,

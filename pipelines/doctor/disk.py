@@ -75,23 +75,17 @@ def _disk(folder: Path, least: float) -> Disk:
 
 def check(settings: LakeSettings) -> Iterator[Finding]:
     """Look at the disks that fill: those of the embedded store and database, else of a database on this machine."""
-    fill = _filling(disks(settings))
+    fill = days_left(settings)
     if not fill:
         yield note(CHECK, "the store's and the database's disks are elsewhere, and can't be seen from here")
-        return
-    per_day = _growth(settings)
-    yield from (_finding(disk["path"], disk["free_bytes"], per_day) for disk in fill)
+    yield from (_finding(disk["path"], disk["free_bytes"], days) for disk, days in fill)
 
 
-def days_left(settings: LakeSettings, found: list[Disk]) -> dict[str, float]:
-    """Return how many days the disks that fill last at the rate of the last week, by path; none where nothing grows."""
-    fill = _filling(found)
-    per_day = _growth(settings) if fill else 0.0
-    return {disk["path"]: disk["free_bytes"] / per_day for disk in fill} if per_day else {}
-
-
-def _filling(found: list[Disk]) -> list[Disk]:
-    return [disk for disk in found if {"postgres", "s3"} & set(disk["holds"])]
+def days_left(settings: LakeSettings) -> list[tuple[Disk, float | None]]:
+    """Return the disks that fill, each with its days at the rate of the last week; None where nothing landed in it."""
+    fill = [disk for disk in disks(settings) if {"postgres", "s3"} & set(disk["holds"])]
+    per_day = _growth(settings, whole=settings.wpp_lake_data_dir is not None) if fill else 0
+    return [(disk, min(disk["free_bytes"] / per_day, MANY_DAYS) if per_day else None) for disk in fill]
 
 
 def _is_here(settings: LakeSettings) -> bool:
@@ -100,7 +94,7 @@ def _is_here(settings: LakeSettings) -> bool:
     return host in HERE or host.startswith("/")
 
 
-def _growth(settings: LakeSettings) -> float:
+def _growth(settings: LakeSettings, *, whole: bool) -> float:
     """Return the bytes per day by which this disk fills.
 
     Each landed byte costs as much as it did until now: its own place, rows, snapshots; without the files, if those are
@@ -108,17 +102,21 @@ def _growth(settings: LakeSettings) -> float:
     """
     with psycopg.connect(settings.conninfo, connect_timeout=5) as conn:
         tables, files, landed, per_day = conn.execute(query("doctor/growth")).fetchone() or (0, 0, 0, 0)
-    return float(per_day * (tables + (files if settings.wpp_lake_data_dir else 0)) / landed) if landed else 0.0
+    return float(per_day * (tables + (files if whole else 0)) / landed) if landed else 0.0
 
 
-def _finding(path: str, free: int, per_day: float) -> Finding:
+def _finding(path: str, free: int, days: float | None) -> Finding:
     """Weigh what is left."""
-    days = min(free / per_day, MANY_DAYS) if per_day else MANY_DAYS
-    lasts = "for years" if days == MANY_DAYS else f"for about {days:,.0f} days at the rate of the last week"
     level: Level = "ok"
-    if days < FEW_DAYS:
+    if days is not None and days < FEW_DAYS:
         level = "note"
-    if days < LEAST_DAYS or free < GIGABYTE:
+    if free < GIGABYTE or (days is not None and days < LEAST_DAYS):
         level = "failure"
-    found = f"{free / GIGABYTE:,.1f} GB are free on {path}, {lasts}"
+    found = f"{free / GIGABYTE:,.1f} GB are free on {path}, {_lasting(days)}"
     return Finding(CHECK, level, found, "" if level == "ok" else "Make room, or move to a larger disk")
+
+
+def _lasting(days: float | None) -> str:
+    if days is None:
+        return "and nothing landed within the last week that tells how long it lasts"
+    return "for years" if days == MANY_DAYS else f"for about {days:,.0f} days at the rate of the last week"

@@ -12,9 +12,9 @@ import psycopg
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
-from pipelines.figures.waiting import HOUR, put_at
-from pipelines.landing.hours import FIRST_DATE
-from pipelines.landing.zone import hour_of
+from pipelines.figures.waiting import HOUR
+from pipelines.landing.hours import today
+from pipelines.landing.zone import LandingFile, hour_of
 from pipelines.loading.alarms import AlarmCounts, count_alarms
 from pipelines.settings import LakeSettings
 from receiver.landing import hour_prefix
@@ -24,12 +24,12 @@ OPEN = "open"
 
 
 class NewestFile(NamedTuple):
-    """The newest landing file that is loaded: when it was put, and how much later it was loaded.
+    """The newest landing file that is loaded: when it landed, and how much later it was loaded.
 
     `delay` is None of one that a rebuild loaded: that says nothing of how late loads are.
     """
 
-    put_at: datetime
+    landed_at: datetime
     delay: timedelta | None
 
 
@@ -82,7 +82,7 @@ def figures(conn: Connection) -> Figures:
         alarms=count_alarms(conn),
         quarantine=tuple(Quarantined(*found) for found in conn.execute(query("figures/quarantine"))),
         snapshots=tuple(SnapshotFile(*found) for found in conn.execute(query("figures/snapshots"))),
-        stale_since=_moment(conn, "figures/stale_since", first=FIRST_DATE),
+        stale_since=_moment(conn, "figures/stale_since", today=today()),
     )
 
 
@@ -100,8 +100,8 @@ def _newest_file(conn: Connection) -> NewestFile | None:
     before = {"before": hour_prefix(datetime.now(UTC) + HOUR)}
     for key, loaded_at, run_id in conn.execute(query("figures/newest_file"), before):
         if hour := hour_of(key):
-            put = put_at(key, hour)
-            return NewestFile(put, None if run_id == REBUILD else loaded_at - put)
+            landed_at = LandingFile(key, hour, 0, None).landed_at
+            return NewestFile(landed_at, None if run_id == REBUILD else loaded_at - landed_at)
     return None
 
 

@@ -1,14 +1,14 @@
-"""Landing files that wait for their load, as far as cheap listings tell; and when a landing file was put.
+"""Landing files that wait for their load, as far as cheap listings tell.
 
 Belongs here: the hours that are listed for it. Not: the listing itself (loading.pending), the loads.
 """
 
-import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Self
 
 from pipelines.db.connection import Connection
+from pipelines.landing.hours import hours_between
 from pipelines.landing.zone import LandingFile, LandingZone
 from pipelines.loading.pending import noted_hours, pending
 
@@ -16,11 +16,10 @@ RECENT = timedelta(hours=3)  # what every tick of the sensor lists
 MOST_NOTED_HOURS = 48  # of a backlog, so that what asks for it stays cheap
 LONGEST_WAIT = timedelta(minutes=15)  # of a landing file for its load, which comes within half a minute
 HOUR = timedelta(hours=1)
-UUID7 = 7
 
 
 class Waiting(NamedTuple):
-    """How many landing files wait, None where nothing was listed; when the oldest and the newest of them were put."""
+    """How many landing files wait, None where nothing was listed; when the oldest and the newest of them landed."""
 
     files: int | None
     since: datetime | None
@@ -29,7 +28,7 @@ class Waiting(NamedTuple):
     @classmethod
     def of(cls, files: Iterable[LandingFile]) -> Self:
         """Count files."""
-        moments = [put_at(file.key, file.hour) for file in files]
+        moments = [file.landed_at for file in files]
         return cls(len(moments), min(moments, default=None), max(moments, default=None))
 
 
@@ -43,13 +42,4 @@ def waiting(conn: Connection, zone: LandingZone, now: datetime) -> Waiting:
 def recent_hours(now: datetime) -> list[datetime]:
     """Return the recent UTC hours, the running one last."""
     running = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-    return [running - number * HOUR for number in range(RECENT // HOUR, -1, -1)]
-
-
-def put_at(key: str, hour: datetime) -> datetime:
-    """Return when a landing file was put: the time in its key's UUIDv7, else the beginning of its hour."""
-    try:
-        name = uuid.UUID(key.rpartition("/")[2].removesuffix(".jsonl"))
-    except ValueError:
-        return hour
-    return datetime.fromtimestamp((name.int >> 80) / 1000, UTC) if name.version == UUID7 else hour
+    return hours_between(running - RECENT, running)

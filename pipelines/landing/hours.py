@@ -4,11 +4,11 @@ Belongs here: the keys of hours and dates, as Dagster's partitions and the comma
 definitions (orchestration).
 """
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 from pipelines.errors import WppLakeError
 
-FIRST_DATE = date(2026, 1, 1)  # nothing was collected before it
+FIRST_DATE = date(2026, 1, 1)  # nothing was collected before it: an older one is a clock's fault, or a typing error
 
 
 class PartitionKeyError(WppLakeError, ValueError):
@@ -25,18 +25,31 @@ def hour_key(hour: datetime) -> str:
     return f"{hour.date()}-{hour:%H}:00"
 
 
-def is_partition(hour: datetime) -> bool:
-    """Tell whether a UTC hour lies between FIRST_DATE and now, the running hour included."""
-    return hour.date() >= FIRST_DATE and hour <= datetime.now(UTC)
+def hours_between(first: datetime, last: datetime) -> list[datetime]:
+    """Return the UTC hours from one to another, both included."""
+    return [first + timedelta(hours=number) for number in range(int((last - first) / timedelta(hours=1)) + 1)]
 
 
-def parse_hour(key: str) -> datetime:
-    """Return the UTC hour of a key: 2026-05-21-06:00. Raises PartitionKeyError."""
+def dates_between(first: date, last: date) -> list[date]:
+    """Return the dates from one to another, both included."""
+    return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def read_hour(key: str) -> datetime:
+    """Return the UTC hour of a key, whenever that is. Raises PartitionKeyError."""
     try:
         hour = datetime.strptime(key, "%Y-%m-%d-%H:%M").replace(tzinfo=UTC)
     except ValueError:
         hour = None
-    if hour is None or hour_key(hour) != key or not is_partition(hour):
+    if hour is None or hour_key(hour) != key:
+        raise PartitionKeyError(f"{key} is not an hour as 2026-05-21-06:00")
+    return hour
+
+
+def parse_hour(key: str) -> datetime:
+    """Return the UTC hour of a key: 2026-05-21-06:00. Raises PartitionKeyError."""
+    hour = read_hour(key)
+    if hour.date() < FIRST_DATE or hour > datetime.now(UTC):
         raise PartitionKeyError(f"{key} is not an hour from {FIRST_DATE}-00:00 to now")
     return hour
 

@@ -7,10 +7,12 @@ what comes after a key that obstore can't hold.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import obstore
 from obstore.store import S3Store
@@ -25,10 +27,12 @@ if TYPE_CHECKING:
     from obstore import GetResult
     from obstore.store import ClientConfig, S3Config
 
+PATIENCE = timedelta(seconds=30)  # with a store that does not answer
 FETCHERS = 32  # each waits most of its time, the more the further away the store is
 AHEAD_FILES, AHEAD_BYTES = 64, 16 << 20  # whichever is reached first
 FOR_WORK: "ClientConfig" = {"allow_http": True, "timeout": "60s", "connect_timeout": "5s"}
 FOR_A_QUESTION: "ClientConfig" = {"allow_http": True, "timeout": "2s", "connect_timeout": "2s"}
+TIME_ORDERED = 7  # the version of UUID that begins with a time
 NOT_GIVEN = (obstore.exceptions.BaseError, FileNotFoundError)
 
 _KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/\x00-\x1f\x7f]+\.jsonl", re.ASCII)
@@ -42,6 +46,16 @@ class LandingFile:
     hour: datetime
     size: int
     etag: str | None
+
+    @property
+    def landed_at(self) -> datetime:
+        """When it was made, by the UUIDv7 in its key; the beginning of its hour where that is no such UUID."""
+        name = self.key.rpartition("/")[2].removesuffix(".jsonl")
+        try:
+            milliseconds = UUID(name).int >> 80
+            return datetime.fromtimestamp(milliseconds / 1000, UTC) if UUID(name).version == TIME_ORDERED else self.hour
+        except (ValueError, OverflowError):
+            return self.hour
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +91,7 @@ class LandingZone:
             settings.landing_bucket,
             config=config,
             client_options=FOR_WORK if patient else FOR_A_QUESTION,
-            retry_config={"max_retries": 6 if patient else 0, "retry_timeout": timedelta(seconds=30)},
+            retry_config={"max_retries": 6 if patient else 0, "retry_timeout": PATIENCE},
         )
 
     def files(self, hour: datetime | None = None) -> Iterator[list[LandingFile]]:
@@ -125,6 +139,18 @@ class LandingZone:
     def _get(self, key: str) -> "tuple[GetResult, bytes]":
         found = obstore.get(self._store, key)
         return found, bytes(found.bytes())
+
+
+def first_hour(settings: LakeSettings, since: datetime) -> datetime | None:
+    """Return the first UTC hour from `since` on that has a landing file, None where the next 1,000 objects are none.
+
+    It asks once, and waits 2 s. Raises BotoCoreError or ClientError where the store doesn't answer, or refuses.
+    """
+    with closing(object_store.client(settings, object_store.FOR_A_QUESTION)) as client:
+        found = client.list_objects_v2(
+            Bucket=settings.landing_bucket, Prefix=f"{PREFIX}date=", StartAfter=hour_prefix(since)
+        )
+    return next(filter(None, (hour_of(each["Key"]) for each in found.get("Contents", ()))), None)
 
 
 def _weight(file: LandingFile) -> int:

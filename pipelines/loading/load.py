@@ -127,6 +127,8 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str, accepted: Accepted
 
 def progress(done: LoadCounts, loaded: int, left: int, seconds: float) -> str:
     """Say how far a load is that took so many seconds for the bytes loaded, and has others left of those listed."""
+    if not left:
+        return f"{done} in {seconds:,.1f} s, {done.lines / seconds:,.0f} lines/s"
     share, remaining = left / max(1, loaded + left), seconds * left / max(1, loaded)
     return f"{done}; {done.lines / seconds:,.0f} lines/s, {share:.0%} left, about {remaining:,.0f} s"
 

@@ -16,7 +16,9 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
+from pipelines.doctor.disk import MANY_DAYS, days_left
 from pipelines.errors import first_line
+from pipelines.orchestration.buttons import load_range, prune_job, snapshot_range
 from pipelines.orchestration.checks import (
     COLLECTOR_HEARD,
     COMPARED,
@@ -28,8 +30,7 @@ from pipelines.orchestration.checks import (
 )
 from pipelines.orchestration.outbound import call
 from pipelines.orchestration.resources import Lake
-from pipelines.orchestration.sensors import load_job, snapshot_job
-from pipelines.orchestration.upkeep import prune_job
+from pipelines.orchestration.sensors import list_job, load_job, snapshot_job
 from pipelines.settings import LakeSettings
 
 CHECKS = {
@@ -37,7 +38,9 @@ CHECKS = {
     for check in (*LOAD_CHECKS, TABLE_EQUALS_LEDGER, *COMPARED, COLLECTOR_HEARD, PRIVACY_REVIEW)
     if check.severity is ERROR or check in {COLLECTOR_HEARD, PRIVACY_REVIEW}
 }
-JOBS = (load_job.name, snapshot_job.name, reconcile_job.name, prune_job.name)
+JOBS = tuple(
+    job.name for job in (load_job, load_range, list_job, snapshot_job, snapshot_range, reconcile_job, prune_job)
+)
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 DAILY_HOUR = 7  # UTC
 RUNBOOK = "(docs/runbook.md)"
@@ -100,7 +103,7 @@ def _post_news(instance: dg.DagsterInstance, settings: LakeSettings, lake: Lake,
     now = datetime.now(UTC)
     if not troubles and now.hour >= DAILY_HOUR and told.day != now.date().isoformat():
         with lake.database() as conn:
-            yield (failed := post(f"wpp-lake: all is well: {_summary(conn)}"))
+            yield (failed := post(f"wpp-lake: all is well: {_summary(conn, settings)}"))
         if not failed:
             told.day = now.date().isoformat()
 
@@ -125,7 +128,19 @@ def _troubles(instance: dg.DagsterInstance, settings: LakeSettings, told: Told) 
             yield name, told.troubles[name]
 
 
-def _summary(conn: Connection) -> str:
-    """Return the day's numbers in one line."""
+def _summary(conn: Connection, settings: LakeSettings) -> str:
+    """Return the day's numbers in one line; one number where what was received is in tables and Parquet."""
     received, rows, parquet, aside = conn.execute(query("checks/summary")).fetchone() or (0, 0, 0, 0)
-    return f"{received:,} received, {rows:,} in tables, {parquet:,} in Parquet; quarantine {aside:,}"
+    told = f"{received:,} received, {rows:,} in tables, {parquet:,} in Parquet"
+    if received == rows == parquet:
+        told = f"{received:,} received = in tables = in Parquet"
+    return "; ".join([told, f"quarantine {aside:,}", *_room(settings)])
+
+
+def _room(settings: LakeSettings) -> Iterator[str]:
+    """Yield how long the disk lasts that is full first, what is free of it where nothing tells that; none elsewhere."""
+    found = days_left(settings)
+    if days := [days for _, days in found if days is not None]:
+        yield "disk for years" if min(days) == MANY_DAYS else f"disk {min(days):,.0f} days"
+    elif found:
+        yield f"disk {min(disk['free_bytes'] / disk['total_bytes'] for disk, _ in found):.0%} free"

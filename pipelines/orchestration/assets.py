@@ -1,46 +1,46 @@
-"""The lake as Dagster assets: landing files, the tables of an hour, the snapshots of a day.
+"""The lake as Dagster assets: landing files, the tables of an hour, the snapshots of a date and of now.
 
-Belongs here: what depends on what, and what a run reports. Not: the work itself (loading, snapshots).
+Belongs here: what depends on what, and what a run does for its partitions. Not: the work itself (loading, snapshots),
+the numbers that it reports (reports).
 """
 
-import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import dagster as dg
 
-from pipelines.landing.hours import parse_day, parse_hour
-from pipelines.loading.ledger import LoadCounts
+from pipelines.db.connection import Connection
+from pipelines.landing.hours import parse_day, parse_hour, today
 from pipelines.loading.load import load
-from pipelines.orchestration import descriptions, orphaned_runs
-from pipelines.orchestration.checks import LOAD_CHECKS, RECONCILE, TABLE_EQUALS_LEDGER, load_checks, table_check
+from pipelines.orchestration import descriptions, orphaned_runs, reports
+from pipelines.orchestration.checks import LOAD_CHECKS, TABLE_EQUALS_LEDGER, load_checks, not_written, table_check
+from pipelines.orchestration.failures import explained
 from pipelines.orchestration.partitions import DAYS, HOURS
+from pipelines.orchestration.reports import TABLES
 from pipelines.orchestration.resources import Lake
 from pipelines.snapshots.bucket import SnapshotStore
-from pipelines.snapshots.files import Snapshot
 from pipelines.snapshots.payload_fields import new_paths, write_catalogue
 from pipelines.snapshots.schemas import EVENTS, FIELDS, SCHEMAS
-from pipelines.snapshots.stale import tables_of
+from pipelines.snapshots.stale import is_empty, tables_of
 from pipelines.snapshots.write import write_snapshots
 
 ONLY_STALE = "wpp-lake/only-stale"  # the tag of a run that leaves the files that are current
 NO_NEW_PATHS = "no_new_paths"
+STATE = tuple(table for table in SCHEMAS if table != EVENTS)  # a file of these shows all rows, as they are now
 MOST_NAMED = 50  # new paths of a type
+NO_FILE = "no events were received on this date: there is no file"
+# More partitions than these are several runs of a backfill, whose page says how many have ended.
+MONTH_OF_HOURS, MONTH = 31 * 24, 31
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)
-    # Of the running date not all hours have begun.
+    # Of the running date not all hours have begun, of the first one not all are partitions.
     HOURS_OF_A_DATE = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
-TABLES = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
 
 
-landing_files = dg.AssetSpec(
-    ["landing", "files"],
-    partitions_def=HOURS,
-    group_name="landing",
-    **descriptions.LANDING_FILES,
-)
+# Not partitioned: nobody materialises it, so that an hour of it would be missing for ever.
+landing_files = dg.AssetSpec(["landing", "files"], group_name="landing", **descriptions.LANDING_FILES)
 
 
 @dg.multi_asset(
@@ -48,25 +48,34 @@ landing_files = dg.AssetSpec(
     check_specs=[check.spec for check in LOAD_CHECKS],
     partitions_def=HOURS,
     group_name="tables",
-    backfill_policy=dg.BackfillPolicy.single_run(),
+    backfill_policy=dg.BackfillPolicy.multi_run(MONTH_OF_HOURS),
 )
 def tables(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Load the landing files of these hours that the ledger doesn't know."""
     orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
-    hours = [parse_hour(key) for key in context.partition_keys]
-    with lake.database() as conn:
-        counts = load(conn, lake.landing_zone(), hours, context.run.run_id)
-        checks = list(load_checks(conn))
+    hours = sorted(map(parse_hour, context.partition_keys))
+    with explained(), lake.database() as conn:
+        load(conn, lake.landing_zone(), hours, context.run.run_id)
+        done = reports.loaded(conn, hours[0], hours[-1], context.run.run_id)
+        metadata, checks = reports.of_tables(conn, hours, done), list(load_checks(conn))
     for key in context.selected_asset_keys:
-        yield dg.MaterializeResult(asset_key=key, metadata=dataclasses.asdict(counts))
+        for partition, numbers in metadata[key.path[-1]].items():
+            context.add_asset_metadata(numbers, key, partition)
+        yield dg.MaterializeResult(asset_key=key)
     yield from checks
 
 
 def _snapshot(table: str, source: list[str]) -> dg.AssetSpec:
-    key, deps = ["snapshots", table], [dg.AssetDep(source, partition_mapping=HOURS_OF_A_DATE)]
-    return dg.AssetSpec(key, deps=deps, skippable=True, **descriptions.of_snapshot(table))
+    return dg.AssetSpec(
+        ["snapshots", table],
+        deps=[dg.AssetDep(source, partition_mapping=HOURS_OF_A_DATE if table == EVENTS else None)],
+        skippable=True,
+        # A state has no past dates: they couldn't be filled.
+        partitions_def=None if table in STATE else DAYS,
+        **descriptions.of_snapshot(table),
+    )
 
 
 @dg.multi_asset(
@@ -79,57 +88,76 @@ def _snapshot(table: str, source: list[str]) -> dg.AssetSpec:
         dg.AssetCheckSpec(NO_NEW_PATHS, asset=["snapshots", FIELDS], description="No path is seen for the first time."),
         TABLE_EQUALS_LEDGER.spec,
     ],
-    partitions_def=DAYS,
+    can_subset=True,
     group_name="snapshots",
+    backfill_policy=dg.BackfillPolicy.multi_run(MONTH),
 )
 def snapshots(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """Write a UTC date's Parquet files: its events with their fields, and today every group, person and address."""
+    """Write these UTC dates' Parquet files: their events with the fields, and today every group, person and address."""
     orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
-    day, only_stale = parse_day(context.partition_key), ONLY_STALE in context.run.tags
-    settings, store, asked = lake.settings(), lake.snapshot_store(), tables_of(day)
-    with lake.database() as conn:
-        verdict = table_check(conn)
-    yield verdict
-    if not verdict.passed:
-        raise dg.Failure(f"Not written: the tables aren't what the ledger says. {RECONCILE}", metadata=verdict.metadata)
-    for written in write_snapshots(settings, store, day, asked, only_stale=only_stale):
-        yield _materialised(context, store, written)
-    if skipped := set(SCHEMAS) - set(asked):
-        context.log.info("a past date's state is gone: %s not written", ", ".join(sorted(skipped)))
-    if catalogue := write_catalogue(settings, store, day, only_stale=only_stale):
-        yield _materialised(context, store, catalogue)
-    yield _new_paths_check(context, store, day)
+    has_dates = context.has_partition_key or context.has_partition_key_range
+    days = sorted(map(parse_day, context.partition_keys)) if has_dates else [today()]
+    wanted, written = {key.path[-1] for key in context.selected_asset_keys}, set[str]()
+    checks = {key.name for key in context.selected_asset_check_keys}
+    with explained(), lake.database() as conn:
+        if TABLE_EQUALS_LEDGER.name in checks:
+            yield (verdict := table_check(conn))
+            if not verdict.passed:
+                raise not_written(verdict)
+        for number, day in enumerate(days, 1):
+            for table, metadata in write_date(conn, lake, day, wanted, only_stale=ONLY_STALE in context.run.tags):
+                context.add_asset_metadata(metadata, ["snapshots", table], None if table in STATE else day.isoformat())
+                written.add(table)
+            context.log.info("%s: %d of %d dates", day, number, len(days))
+        for table in filter(written.__contains__, (*SCHEMAS, FIELDS)):  # the catalogue after its events
+            yield dg.MaterializeResult(asset_key=["snapshots", table])
+        if NO_NEW_PATHS in checks:
+            yield _new_paths_check(context, lake.snapshot_store(), days)
 
 
-def _materialised(
-    context: dg.AssetExecutionContext, store: SnapshotStore, written: Snapshot
-) -> dg.MaterializeResult[Any]:
-    uri = f"s3://{store.bucket}/{written.key}"
-    context.log.info("%s: %d rows", uri, written.rows)
-    return dg.MaterializeResult(
-        asset_key=["snapshots", written.table],
-        metadata={"dagster/uri": uri, "dagster/partition_row_count": written.rows},
+def write_date(
+    conn: Connection, lake: Lake, day: date, wanted: Iterable[str], *, only_stale: bool = False
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Write a UTC date's files, or the stale ones, and yield each one's table and metadata as it is there.
+
+    A past date has its events and their fields alone, and no file where there were no events.
+    """
+    settings, store, tables = (
+        lake.settings(),
+        lake.snapshot_store(),
+        [*filter(set(wanted).__contains__, tables_of(day))],
     )
+    if is_empty(conn, day) and day != today():
+        yield from (
+            (table, {"dagster/partition_row_count": 0, "file": NO_FILE}) for table in wanted if table not in STATE
+        )
+        return
+    files = write_snapshots(settings, store, day, tables, only_stale=only_stale) if tables else iter(())
+    for file in files:
+        metadata = reports.of_snapshot(file, store.uri(file.key), is_state=file.table in STATE)
+        yield file.table, metadata | ({"types": reports.types_of_date(conn, day)} if file.table == EVENTS else {})
+    if FIELDS in wanted and (catalogue := write_catalogue(settings, store, day, only_stale=only_stale)):
+        yield FIELDS, reports.of_snapshot(catalogue, store.uri(catalogue.key), is_state=False)
 
 
-def _new_paths_check(context: dg.AssetExecutionContext, store: SnapshotStore, day: date) -> dg.AssetCheckResult:
+def _new_paths_check(
+    context: dg.AssetExecutionContext, store: SnapshotStore, days: Sequence[date]
+) -> dg.AssetCheckResult:
     """Warn of payload paths that no earlier date's events of the type had."""
-    new = new_paths(store, day)
+    new: dict[str, list[str]] = {}
+    for day in days:
+        for kind, paths in new_paths(store, day).items():
+            new[kind] = sorted({*new.get(kind, ()), *paths})
     named = {kind: paths[:MOST_NAMED] for kind, paths in new.items()}
     for kind, paths in named.items():
         context.log.warning("%s: %d new payload paths: %s", kind, len(new[kind]), ", ".join(paths))
+    dates = days[0].isoformat() if len(days) == 1 else f"{days[0]} to {days[-1]}"
     return dg.AssetCheckResult(
         check_name=NO_NEW_PATHS,
         asset_key=["snapshots", FIELDS],
         passed=not new,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"date": day.isoformat(), "new_paths": sum(map(len, new.values())), "by_type": named},
+        metadata={"date": dates, "new_paths": sum(map(len, new.values())), "by_type": named},
     )
-
-
-def load_counts(materialization: dg.AssetMaterialization) -> LoadCounts:
-    """Return what a run of the load did, from what it reported with a table."""
-    metadata = materialization.metadata
-    return LoadCounts(*(int(str(metadata[field.name].value)) for field in dataclasses.fields(LoadCounts)))

@@ -1,22 +1,23 @@
 """The asset checks: what of the lake isn't as it must be, how much that matters, and what mends it.
 
 Belongs here: which checks there are, on which asset, and from which numbers. Not: the comparisons themselves (audit,
-loading). The cheap ones are part of each load and snapshot; the whole lake has a job of its own, daily.
+loading), when they run (schedules). The cheap ones are part of each load and snapshot; the whole lake has its own job.
 """
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import dagster as dg
+from pydantic import Field
 
 from pipelines.audit.reconcile import RESTORE, Report, reconcile
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
-from pipelines.landing.hours import today
+from pipelines.landing.hours import parse_day, today
 from pipelines.loading.alarms import count_alarms
 from pipelines.orchestration import orphaned_runs
+from pipelines.orchestration.failures import explained
 from pipelines.orchestration.resources import Lake
 
 FILES, EVENTS, PARQUET = (("landing", "files"), ("tables", "whatsapp_events"), ("snapshots", "whatsapp_events"))
@@ -24,7 +25,6 @@ ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 UNDECRYPTED_SHARE, UNDECRYPTED_SINCE = 0.2, timedelta(days=1)
 HOUR = timedelta(hours=1)
 REVIEW_WARNS_DAYS = 30
-FULL = "wpp-lake/full"  # the tag of a run that compares all dates
 RECONCILE = "`wpp-lake reconcile` names what differs, and the command that mends it"
 
 
@@ -106,18 +106,47 @@ def table_check(conn: Connection) -> dg.AssetCheckResult:
     return TABLE_EQUALS_LEDGER.result(wrong, passed=not wrong)
 
 
+def check_tables(conn: Connection) -> dg.AssetCheckResult:
+    """Return the result of TABLE_EQUALS_LEDGER; raise dg.Failure, with what differs, where nothing may be written."""
+    result = table_check(conn)
+    if not result.passed:
+        raise not_written(result)
+    return result
+
+
+def not_written(result: dg.AssetCheckResult) -> dg.Failure:
+    """Return the failure of a run that writes nothing because TABLE_EQUALS_LEDGER failed."""
+    return dg.Failure(f"{RECONCILE}. Nothing is written: the tables aren't what the ledger says", result.metadata)
+
+
+class Comparison(dg.Config):
+    """Which lines and Parquet files are compared; the ledger's sums always are, all of them."""
+
+    full: bool = Field(default=False, description="All of them.")
+    since: str | None = Field(
+        default=None, description="Those since this UTC date, as 2026-05-21; without it those of the last 7 days."
+    )
+
+
+def of_comparison(*, full: bool) -> dict[str, Any]:
+    """Return the run's configuration for a comparison."""
+    return {"ops": {whole_lake.node_def.name: {"config": {"full": full}}}}
+
+
 @dg.multi_asset_check(specs=[check.spec for check in (*COMPARED, COLLECTOR_HEARD, PRIVACY_REVIEW)], can_subset=True)
-def whole_lake(context: dg.AssetCheckExecutionContext, lake: dg.ResourceParam[Lake]) -> Iterator[dg.AssetCheckResult]:
-    """Compare landing zone, ledger, tables and Parquet files, of the last 7 days or of all dates.
+def whole_lake(
+    context: dg.AssetCheckExecutionContext, config: Comparison, lake: dg.ResourceParam[Lake]
+) -> Iterator[dg.AssetCheckResult]:
+    """Compare landing zone, ledger, tables and Parquet files.
 
     A run that materialises assets selects their checks too, and doesn't wait for this.
     """
     if context.run.asset_selection:
         return
     orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
-    full = context.run.tags.get(FULL) == "true"
-    with lake.database() as conn:
-        report = reconcile(conn, lake.landing_zone(), lake.snapshot_store(), full=full)
+    with explained(), lake.database() as conn:
+        since = parse_day(config.since) if config.since else None
+        report = reconcile(conn, lake.landing_zone(), lake.snapshot_store(), since, full=config.full)
         (newest,) = conn.execute(query("checks/newest_event")).fetchone() or (None,)
     for difference in report.differences:
         context.log.error("%s", difference)
@@ -147,11 +176,3 @@ reconcile_job = dg.define_asset_job(
     dg.AssetSelection.checks(whole_lake),
     description="Landing zone, ledger, tables and Parquet files compared: the checks have what differs.",
 )
-_scheduled = partial(
-    dg.ScheduleDefinition,
-    job=reconcile_job,
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-)
-daily_reconcile = _scheduled(name="daily_reconcile", cron_schedule="10 4 * * 1-6")
-weekly_reconcile = _scheduled(name="weekly_reconcile", cron_schedule="10 4 * * 0", tags={FULL: "true"})

@@ -8,22 +8,26 @@ from typing import NamedTuple, Self
 
 CLOCKS_DIFFER_BY = timedelta(minutes=1)
 NEVER = datetime.min.replace(tzinfo=UTC)
+WAITING = "waiting"
 
 
 class Cursor(NamedTuple):
-    """When a sensor last did its work, and up to when Dagster knows of the loads by ticks."""
+    """When a sensor last did its work, up to when Dagster was told of loads by ticks, and whether files waited then."""
 
     since: datetime | None = None
     reported: datetime | None = None
+    waiting: bool = False
 
     @classmethod
     def read(cls, text: str | None, now: datetime) -> Self:
-        """Read a cursor's moments; None for each that it lacks, that is no time, or is in the future."""
-        return cls(*(past(_moment(word), now) for word in (text or "").split()[:2]))
+        """Read a cursor; None for each moment that it lacks, that is no time, or is in the future."""
+        words = [*(text or "").split(), "", ""]
+        since, reported = (past(_moment(word), now) for word in words[:2])
+        return cls(since, reported, WAITING in words[2:])
 
     def __str__(self) -> str:
         moments = (self.since or NEVER, self.reported) if self.reported else (self.since,)
-        return " ".join(moment.isoformat() for moment in moments if moment)
+        return " ".join([*(moment.isoformat() for moment in moments if moment), *([WAITING] if self.waiting else [])])
 
 
 def past(moment: datetime | None, now: datetime) -> datetime | None:

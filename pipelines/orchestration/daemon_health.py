@@ -15,7 +15,9 @@ from dagster._daemon.controller import get_daemon_statuses
 
 from pipelines.doctor.findings import Finding, failure, note, ok
 from pipelines.orchestration import code_server
+from pipelines.orchestration.alerts import alert
 from pipelines.orchestration.cursors import CLOCKS_DIFFER_BY
+from pipelines.orchestration.heartbeat import heartbeat
 from pipelines.orchestration.sensors import LISTED_BY_A_TICK, new_landing_files, stale_snapshots
 from pipelines.settings import LakeSettings
 
@@ -40,6 +42,16 @@ def check(settings: LakeSettings) -> Iterator[Finding]:
             yield _daemon(instance)
             for name in SENSORS:
                 yield from _sensor(instance, name)
+            for name, setting in _telling(settings):
+                yield from _sensor(instance, name, setting)
+
+
+def _telling(settings: LakeSettings) -> Iterator[tuple[str, str]]:
+    """Yield the sensors that tell others, each with the setting without which there is none."""
+    if settings.heartbeat_url:
+        yield heartbeat.name, "HEARTBEAT_URL"
+    if settings.alert_webhook_url:
+        yield alert.name, "ALERT_WEBHOOK_URL"
 
 
 def _has_daemon(data_dir: Path) -> bool:
@@ -74,8 +86,8 @@ def _daemon(instance: dg.DagsterInstance) -> Finding:
     return failure(DAEMON, "; ".join([found, *errors[:1]]), f"Start it again: nothing loads by itself. {ITS_LOG}")
 
 
-def _sensor(instance: dg.DagsterInstance, name: str) -> Iterator[Finding]:
-    """Tell whether a sensor runs, what came of its last tick, and where its cursor stands."""
+def _sensor(instance: dg.DagsterInstance, name: str, setting: str = "") -> Iterator[Finding]:
+    """Tell whether a sensor runs, what came of its last tick, and where its cursor stands, if it has one of moments."""
     states = [
         state
         for state in instance.all_instigator_state(instigator_type=InstigatorType.SENSOR)
@@ -83,14 +95,15 @@ def _sensor(instance: dg.DagsterInstance, name: str) -> Iterator[Finding]:
     ]
     state, check = (states[-1] if states else None), f"sensor {name}"
     if state is None:
-        yield note(check, "the daemon hasn't called it yet")
+        remedy = f"The code server reads {setting} at its start: start it again if that was before" if setting else ""
+        yield note(check, "the daemon hasn't called it yet", remedy)
     elif not state.is_running:
-        yield failure(
-            check, "it is stopped: nothing comes by itself", "Start it in Dagster's web interface, Automation"
-        )
+        then = f"{setting} is set, and nothing is sent there" if setting else "nothing comes by itself"
+        yield failure(check, f"it is stopped: {then}", "Start it in Dagster's web interface, Automation")
     else:
         yield _tick(instance, state, check)
-        yield _cursor(state, name)
+        if not setting:
+            yield _cursor(state, name)
 
 
 def _tick(instance: dg.DagsterInstance, state: InstigatorState, check: str) -> Finding:

@@ -3,6 +3,7 @@
 Belongs here: words, tags and links. Not: what the assets depend on and do (assets), what the columns mean (snapshots).
 """
 
+import warnings
 from typing import Any
 
 import dagster as dg
@@ -56,6 +57,13 @@ LANDING_FILES: dict[str, Any] = {
     "tags": PERSONAL,
     "kinds": {"s3", "json"},
 }
+
+
+def with_code_references(*assets: Any) -> list[Any]:
+    """Return assets with the file and line of what makes them; a specification has none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return list(dg.with_source_code_references(assets))
 
 
 def _is_dated(table: str) -> bool:

@@ -1,6 +1,6 @@
 """Deletes old runs from Dagster's storage, with all that they left there: Dagster itself keeps every run for ever.
 
-Belongs here: which runs go, and in what order their parts do. Not: when that happens (upkeep).
+Belongs here: which runs go, and in what order their parts do. Not: when that happens (schedules).
 """
 
 import logging
@@ -15,7 +15,6 @@ from pathlib import Path
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import COMPLETED_ASSET_CHECK_EXECUTION_RECORD_STATUSES
-from dagster_postgres import PostgresEventLogStorage
 
 from pipelines.db.queries import query
 from pipelines.errors import WppLakeError
@@ -140,6 +139,8 @@ def _delete_folder(instance: dg.DagsterInstance, run_id: str) -> int:
 
 def _delete(instance: dg.DagsterInstance, name: str, **values: object) -> int:
     """Delete in Dagster's storage what it has no method for; return the number of rows."""
+    from dagster_postgres import PostgresEventLogStorage  # noqa: PLC0415  definitions load without it
+
     storage = instance.event_log_storage
     if not isinstance(storage, PostgresEventLogStorage):
         raise HistoryError(f"Dagster's storage is {type(storage).__name__}, not PostgreSQL")

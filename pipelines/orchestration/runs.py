@@ -5,15 +5,27 @@ Belongs here: which partitions a command's run takes. Not: the command line (cli
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
+from itertools import filterfalse
+from typing import Any
 
 import dagster as dg
 
 from pipelines.errors import WppLakeError, first_line
-from pipelines.landing.hours import hour_key
+from pipelines.landing.hours import dates_between, hours_between
 from pipelines.loading.ledger import LoadCounts
-from pipelines.orchestration.assets import ONLY_STALE, load_counts
+from pipelines.orchestration.assets import ONLY_STALE
+from pipelines.orchestration.buttons import load_range, of_dates, of_hours, snapshot_range
 from pipelines.orchestration.definitions import defs
-from pipelines.orchestration.partitions import HOURS, PARTITION, range_tags
+from pipelines.orchestration.partitions import (
+    DAYS,
+    HOURS_TAG,
+    PARTITION,
+    hours_named,
+    is_partition,
+    range_tags,
+    stretches,
+)
+from pipelines.orchestration.reports import EVENTS, rows_of
 from pipelines.orchestration.resources import Lake
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the caller says what went wrong
@@ -23,44 +35,77 @@ class RunError(WppLakeError):
     """A run could not finish."""
 
 
-def run_load(hour: datetime | None = None) -> LoadCounts:
-    """Load one UTC hour's new files, or everything that the ledger lacks, and return what was done.
+def run_load(first: datetime | None = None, last: datetime | None = None) -> LoadCounts:
+    """Load a UTC hour's new files, or those of a range of hours, or everything that the ledger lacks.
 
-    Raises RunError when a file can't be loaded because its hour is no partition, after the others were.
+    Returns the counts of all runs. Raises RunError where one fails, with the remedy if one is known.
     """
-    asked = {hour} if hour else Lake().pending_hours()
-    hours = {each for each in asked if HOURS.has_partition_key(hour_key(each))}
+    hours = set(hours_between(first, last or first)) if first else Lake().pending_hours()
     counts = LoadCounts()
-    for tags in range_tags(hours):
-        counts += load_counts(next(_run("load", tags)))
-    if outside := sorted(asked - hours):
-        raise RunError(f"not loaded: files of hours that aren't partitions: {', '.join(map(hour_key, outside))}")
+    for stretch in stretches(filter(is_partition, hours)):
+        result = _run("load", range_tags(*stretch))
+        counts = sum((_counts(each.metadata) for each in _materialised(result, "tables", EVENTS)), counts)
+    for stretch in stretches(filterfalse(is_partition, hours)):
+        result = _run(load_range.name, {HOURS_TAG: hours_named(*stretch)}, of_hours(*stretch))
+        counts = sum(map(_counts, _outputs(result)), counts)
     return counts
 
 
-def run_snapshots(day: date | None = None) -> Iterator[tuple[str, int]]:
-    """Write one UTC date's snapshots, or the stale ones, today's among them; yield each file's address and its rows.
+def run_snapshots(first: date | None = None, last: date | None = None) -> Iterator[tuple[str, int]]:
+    """Write the snapshots of a UTC date, or of a range of dates, or the stale ones, today's among them.
 
-    A date that can't be written stops no other: RunError names such dates, and the first one's error, at the end.
+    Yields each file's address and its number of rows. A date that can't be written stops no other: RunError names such
+    dates, and the first one's error, at the end.
     """
     errors: dict[date, Exception] = {}
-    for each in [day] if day else Lake().stale_dates():
+    for day in dates_between(first, last or first) if first else Lake().stale_dates():
         try:
-            written = list(_run("snapshot", {PARTITION: each.isoformat()} | ({} if day else {ONLY_STALE: "true"})))
+            written = _snapshot(day, only_stale=first is None)
         except Exception as error:  # noqa: BLE001  whatever it is, it is told in the end
-            errors[each] = error
+            errors[day] = error
             continue
-        for file in written:
-            yield str(file.metadata["dagster/uri"].value), int(str(file.metadata["dagster/partition_row_count"].value))
+        yield from written
     if errors:
-        first = next(iter(errors.values()))
-        dates = ", ".join(map(str, errors))
-        raise RunError(f"not written: the snapshots of {dates}: {type(first).__name__}: {first_line(first)}") from first
+        first_error = next(iter(errors.values()))
+        told = first_line(first_error)
+        if not isinstance(first_error, WppLakeError):
+            told = f"{type(first_error).__name__}: {told}"
+        raise RunError(f"not written: the snapshots of {', '.join(map(str, errors))}: {told}") from first_error
 
 
-def _run(job: str, tags: Mapping[str, str]) -> Iterator[dg.AssetMaterialization]:
-    """Run a job over the partitions that `tags` name; yield what it materialised. Its own error goes through."""
+def _snapshot(day: date, *, only_stale: bool) -> list[tuple[str, int]]:
+    """Write a date's snapshots, and return each file's address and rows."""
+    if not DAYS.has_partition_key(day.isoformat()):
+        result = _run(snapshot_range.name, {}, of_dates(day, day, only_stale=only_stale))
+        return [file for metadata in _outputs(result) for file in metadata["files"].value.items()]
+    result = _run("snapshot", {PARTITION: day.isoformat()} | ({ONLY_STALE: "true"} if only_stale else {}))
+    told = [each.metadata for each in _materialised(result, "snapshots")]
+    return [(str(each["dagster/uri"].value), rows_of(each)) for each in told if "dagster/uri" in each]
+
+
+def _run(job: str, tags: Mapping[str, str], config: Mapping[str, Any] | None = None) -> dg.ExecuteInProcessResult:
+    """Run a job with these tags. An error that isn't explained goes through."""
     with dg.DagsterInstance.get() as instance:
-        result = defs.resolve_job_def(job).execute_in_process(instance=instance, tags=dict(tags), run_config=QUIET)
+        try:
+            return defs.resolve_job_def(job).execute_in_process(
+                instance=instance, tags=dict(tags), run_config={**(config or {}), **QUIET}
+            )
+        except dg.Failure as failure:
+            raise RunError(failure.description or job) from failure
+
+
+def _materialised(result: dg.ExecuteInProcessResult, *prefix: str) -> Iterator[dg.AssetMaterialization]:
+    """Yield what a run materialised of the assets whose key begins so."""
     for event in result.get_asset_materialization_events():
-        yield event.step_materialization_data.materialization
+        told = event.step_materialization_data.materialization
+        if tuple(told.asset_key.path[: len(prefix)]) == prefix:
+            yield told
+
+
+def _outputs(result: dg.ExecuteInProcessResult) -> Iterator[Mapping[str, Any]]:
+    """Yield what a run's ops say of their work."""
+    return (each.step_output_data.metadata for each in result.all_events if each.is_successful_output)
+
+
+def _counts(metadata: Mapping[str, Any]) -> LoadCounts:
+    return LoadCounts(*(int(str(metadata[name].value)) for name in LoadCounts.__dataclass_fields__))

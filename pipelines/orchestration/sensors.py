@@ -5,20 +5,22 @@ A tick costs the same after a year: it lists recent hours and asks the database;
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import filterfalse
 
 import dagster as dg
 
 from pipelines.db.connection import Connection
-from pipelines.landing.hours import hour_key
+from pipelines.landing.hours import hour_key, hours_between
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.ledger import LoadCounts
-from pipelines.loading.pending import forget_hours, last_listed, list_everything, note_hours, noted_hours, pending
+from pipelines.loading.pending import last_listed, list_everything, note_hours, noted_hours, pending
 from pipelines.orchestration import orphaned_runs, trickle
 from pipelines.orchestration.assets import ONLY_STALE, snapshots, tables
+from pipelines.orchestration.buttons import load_range, of_dates, of_hours, snapshot_range
 from pipelines.orchestration.checks import whole_lake
 from pipelines.orchestration.cursors import NEVER, Cursor, past
-from pipelines.orchestration.partitions import HOURS, range_tags
+from pipelines.orchestration.partitions import DAYS, HOURS_TAG, hours_named, is_partition, range_tags, stretches
 from pipelines.orchestration.resources import Lake
 from pipelines.orchestration.trickle import Pending
 from pipelines.settings import LakeSettings
@@ -64,7 +66,7 @@ def list_job() -> None:
 
 
 @dg.sensor(
-    jobs=[load_job, list_job],
+    jobs=[load_job, load_range, list_job],
     minimum_interval_seconds=SENSOR_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Loads what little has landed of late itself; asks for runs of `load` for the rest.",
@@ -87,20 +89,24 @@ def new_landing_files(context: dg.SensorEvaluationContext, lake: dg.ResourcePara
                 asked.append(dg.RunRequest(job_name=list_job.name))
         has_gap = known < now - LISTED_BY_A_TICK
         since = (now if has_gap else known) - RECENT
-        recent = Pending.of(file for hour in _hours(since, now) for file in pending(conn, zone, hour))
+        recent = Pending.of(
+            file
+            for hour in hours_between(since.replace(minute=0, second=0, microsecond=0), now)
+            for file in pending(conn, zone, hour)
+        )
         loaded = _load_little(context, conn, zone, recent)
-        hours = _loadable(context, conn, noted_hours(conn) | (set() if loaded else recent.hours))
+        hours = noted_hours(conn) | (set() if loaded else recent.hours)
         note_hours(conn, hours)  # until a load has taken them, whatever becomes of the run
-        events, reported = trickle.report(conn, since, cursor.reported)
+        events, told = trickle.report(conn, since, Pending() if loaded else recent, cursor)
     if hours and (reason := _why_not_yet(context.instance, lake.settings(), now)):
         hours = set()
     else:
         reason = str(loaded) if loaded else "no new landing files"
-    asked += [dg.RunRequest(job_name=load_job.name, tags=tags) for tags in range_tags(hours)]
+    asked += _loads(hours)
     return dg.SensorResult(
         run_requests=asked,
         skip_reason=None if asked else reason,
-        cursor=str(Cursor(cursor.since if has_gap else now, reported)) or None,
+        cursor=str(told if has_gap else told._replace(since=now)) or None,
         asset_events=events,
     )
 
@@ -108,11 +114,11 @@ def new_landing_files(context: dg.SensorEvaluationContext, lake: dg.ResourcePara
 def _load_little(
     context: dg.SensorEvaluationContext, conn: Connection, zone: LandingZone, recent: Pending
 ) -> LoadCounts | None:
-    """Load recent files within the tick, where they are few and of hours to load; None where a run has to.
+    """Load recent files within the tick, where they are few; None where a run has to.
 
     What fails becomes a run, which fails too, where everybody sees it.
     """
-    if not recent.is_little or not all(map(_is_partition, recent.hours)):
+    if not recent.is_little:
         return None
     try:
         return trickle.load_little(conn, zone, recent.hours)
@@ -124,10 +130,13 @@ def _load_little(
 def _why_not_yet(instance: dg.DagsterInstance, settings: LakeSettings, now: datetime) -> str | None:
     """Return why no load is asked for now, None where one is."""
     orphaned_runs.fail_orphaned_runs(instance)
-    if _is_on_its_way(instance, load_job.name):
-        return "a load is on its way"
-    lately = dg.RunsFilter(job_name=load_job.name, created_after=now - timedelta(seconds=settings.load_seconds))
-    return f"a load began within LOAD_SECONDS ({settings.load_seconds:g})" if instance.get_runs_count(lately) else None
+    for job in (load_job.name, load_range.name):
+        if _is_on_its_way(instance, job):
+            return "a load is on its way"
+        lately = dg.RunsFilter(job_name=job, created_after=now - timedelta(seconds=settings.load_seconds))
+        if instance.get_runs_count(lately):
+            return f"a load began within LOAD_SECONDS ({settings.load_seconds:g})"
+    return None
 
 
 def _is_due(whole: datetime, known: datetime, now: datetime) -> bool:
@@ -135,23 +144,19 @@ def _is_due(whole: datetime, known: datetime, now: datetime) -> bool:
     return whole < now - EVERYTHING_EVERY or known < now - LISTED_BY_A_TICK
 
 
-def _hours(since: datetime, until: datetime) -> Iterable[datetime]:
-    """Return the hours between two moments, both of theirs included."""
-    first = since.replace(minute=0, second=0, microsecond=0)
-    return [first + timedelta(hours=number) for number in range(int((until - first) / timedelta(hours=1)) + 1)]
-
-
-def _loadable(context: dg.SensorEvaluationContext, conn: Connection, hours: set[datetime]) -> set[datetime]:
-    """Return the hours that are partitions; the others are told, and forgotten until they are listed again."""
-    loadable = set(filter(_is_partition, hours))
-    for hour in hours - loadable:
-        context.log.warning("landing files wait in %s, which is no hour to load yet, or ever", hour_key(hour))
-    forget_hours(conn, hours - loadable)
-    return loadable
-
-
-def _is_partition(hour: datetime) -> bool:
-    return HOURS.has_partition_key(hour_key(hour))
+def _loads(hours: Iterable[datetime]) -> list[dg.RunRequest]:
+    """Return one run for each stretch of hours; those that are no partitions (a clock was ahead) are loaded too."""
+    inside = [
+        dg.RunRequest(job_name=load_job.name, tags=range_tags(first, last))
+        for first, last in stretches(filter(is_partition, hours))
+    ]
+    outside = [
+        dg.RunRequest(
+            job_name=load_range.name, run_config=of_hours(first, last), tags={HOURS_TAG: hours_named(first, last)}
+        )
+        for first, last in stretches(filterfalse(is_partition, hours))
+    ]
+    return inside + outside
 
 
 def _may_list(instance: dg.DagsterInstance, now: datetime) -> bool:
@@ -163,7 +168,7 @@ def _may_list(instance: dg.DagsterInstance, now: datetime) -> bool:
 
 
 @dg.sensor(
-    job=snapshot_job,
+    jobs=[snapshot_job, snapshot_range],
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Writes the snapshots that show less than the tables do.",
@@ -179,11 +184,17 @@ def stale_snapshots(
         return dg.SkipReason(f"written within SNAPSHOT_MINUTES ({every / timedelta(minutes=1):g})")
     if _is_on_its_way(context.instance, snapshot_job.name):
         return dg.SkipReason("a snapshot is on its way")
-    tags = {ONLY_STALE: "true"}
-    asked = [dg.RunRequest(partition_key=day.isoformat(), tags=tags) for day in lake.stale_dates(listed=False)]
+    asked = [_snapshot(day) for day in lake.stale_dates(listed=False)]
     if not asked:
         return dg.SkipReason("every snapshot shows what the tables have")
     return dg.SensorResult(run_requests=asked, cursor=now.isoformat())
+
+
+def _snapshot(day: date) -> dg.RunRequest:
+    """Return a run for a date; one that is no partition is written all the same."""
+    if DAYS.has_partition_key(day.isoformat()):
+        return dg.RunRequest(job_name=snapshot_job.name, partition_key=day.isoformat(), tags={ONLY_STALE: "true"})
+    return dg.RunRequest(job_name=snapshot_range.name, run_config=of_dates(day, day, only_stale=True))
 
 
 def _is_on_its_way(instance: dg.DagsterInstance, job: str) -> bool:

@@ -59,7 +59,11 @@ class SnapshotStore:
             size = file.tell()
             file.seek(0)
             self.put(key, file, shown)
-        return Snapshot(table, day, key, int(shown["row_count"]), size, shown["revision"])
+        return Snapshot(table, day, key, int(shown["row_count"]), size, shown["revision"], shown.get("received_to"))
+
+    def uri(self, key: str) -> str:
+        """Return the address of a key."""
+        return f"s3://{self.bucket}/{key}"
 
     def put(self, key: str, file: IO[bytes], metadata: dict[str, str]) -> None:
         """Put a file in one step: a reader sees the old one or the new one, and a killed writer leaves nothing."""
@@ -102,7 +106,7 @@ class SnapshotStore:
             raise
         shown = head["Metadata"]
         rows, revision = int(shown.get("row_count", 0)), shown.get("revision", "unknown")
-        return Snapshot(table, day, key, rows, head["ContentLength"], revision)
+        return Snapshot(table, day, key, rows, head["ContentLength"], revision, shown.get("received_to"))
 
     def sizes(self, table: str) -> dict[str, int]:
         """Return the dates that the table has a snapshot of, as YYYY-MM-DD, in their order, each with its bytes."""

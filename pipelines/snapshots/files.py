@@ -16,7 +16,10 @@ from pipelines.settings import LakeSettings
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One file: its table, UTC date and key, its number of rows, its size, and the revision that it shows."""
+    """One file: its table, UTC date and key, its number of rows, its size, and the revision that it shows.
+
+    `received_to` is when the newest of its events was received, in ISO 8601; None where it has no such column, or row.
+    """
 
     table: str
     day: date
@@ -24,6 +27,7 @@ class Snapshot:
     rows: int
     bytes: int
     revision: str
+    received_to: str | None = None
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from datetime import date
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
-from pipelines.landing.hours import FIRST_DATE, today
+from pipelines.landing.hours import today
 from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
 from pipelines.snapshots.files import known_revisions, note
 from pipelines.snapshots.schemas import EVENTS, FIELDS, SCHEMAS
@@ -19,6 +19,12 @@ def tables_of(day: date) -> tuple[str, ...]:
     return tuple(SCHEMAS) if day == today() else (EVENTS,)
 
 
+def is_empty(conn: Connection, day: date) -> bool:
+    """Tell whether no event was received on a UTC date, and no file was ever written that would say otherwise."""
+    (found,) = conn.execute(query("snapshots/is_empty"), {"date": day}).fetchone() or (False,)
+    return bool(found)
+
+
 def stale_dates(conn: Connection) -> list[date]:
     """Return the UTC dates of which a snapshot is missing or shows what has changed since, today among them.
 
@@ -26,7 +32,7 @@ def stale_dates(conn: Connection) -> list[date]:
     """
     of_state = [table for table in SCHEMAS if table != EVENTS]
     conn.execute(query("snapshots/settle"), {"today": today()})
-    wanted = {"of_events": [EVENTS, FIELDS], "of_state": of_state, "first": FIRST_DATE, "today": today()}
+    wanted = {"of_events": [EVENTS, FIELDS], "of_state": of_state, "today": today()}
     return [day for (day,) in conn.execute(query("snapshots/stale_dates"), wanted)]
 
 

@@ -9,4 +9,4 @@ select min(least(
        and loaded > 0 and loaded_at > coalesce(file.written_at, '-infinity'))))
 from event_days as day
 left join snapshot_files as file on file."table" = 'whatsapp_events' and file.date = day.received_on
-where day.received_on >= %(first)s and file.revision is distinct from day.revision::text;
+where day.received_on <= %(today)s and file.revision is distinct from day.revision::text;

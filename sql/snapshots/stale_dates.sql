@@ -3,7 +3,7 @@
 with wanted as (
     select "table", received_on as date, revision::text
     from event_days, unnest(%(of_events)s::text[]) as "table"
-    where received_on >= %(first)s and received_on < %(today)s
+    where received_on < %(today)s
     union all
     select "table", %(today)s, coalesce((select revision::text from event_days where received_on = %(today)s), 'none')
     from unnest(%(of_events)s::text[]) as "table"

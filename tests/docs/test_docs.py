@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from lake import Lake
 from project import ROOT, settings_in_code
+from prometheus_rules import Alert, alerts, anchor
 
 from pipelines.orchestration.alerts import JOBS
 from pipelines.orchestration.definitions import defs
@@ -162,10 +163,26 @@ def test_every_asset_and_job_is_documented() -> None:
     assert sorted(names - code_words("dagster.md")) == []
 
 
+def entries() -> list[str]:
+    """Return the headings of the runbook's entries."""
+    return re.findall(r"^### (.*)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+
+
 def test_every_check_and_alert_has_its_entry_in_the_runbook() -> None:
-    headings = " ".join(re.findall(r"^### (.*)$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE))
     checks = {key.name for key in defs.resolve_asset_graph().asset_check_keys}
+    headings = " ".join(entries())
     assert sorted(name for name in checks | set(JOBS) if f"`{name}`" not in headings) == []
+
+
+@pytest.mark.parametrize("alert", alerts(), ids=lambda alert: alert.name)
+def test_every_alert_of_prometheus_leads_to_its_entry_in_the_runbook(alert: Alert) -> None:
+    [entry] = [heading for heading in entries() if f"`{alert.name}`" in heading]
+    assert alert.annotations["runbook"] == f"docs/runbook.md#{anchor(entry)}"
+
+
+def test_every_alert_of_the_runbook_is_one_of_prometheus() -> None:
+    named = {name for heading in entries() for name in re.findall("`(WppLake\\w+)`", heading)}
+    assert named == {alert.name for alert in alerts()}
 
 
 @pytest.mark.parametrize("document", DOCS, ids=lambda document: str(document.relative_to(ROOT)))

@@ -16,16 +16,24 @@ import pytest
 from aiohttp import web
 from command import wpp_lake
 from dagster._core.definitions.run_request import InstigatorType
-from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    SensorInstigatorData,
+    TickData,
+    TickStatus,
+)
 from dagster._daemon.types import DaemonHeartbeat
+from dagster_shared.error import SerializableErrorInfo
 from factories import SECRET, event, line
 from fault_proxy import Fault, Forward, fault_proxy
 from lake import Lake
-from pydantic import SecretStr
+from pydantic import HttpUrl, Secret, SecretStr
 from receiver_process import landed, start_receiver
 from roles import url
 from servers import bucket
 from stack_process import Running, running, wait_for
+from watcher import Watcher, watching
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports
@@ -328,6 +336,12 @@ def test_a_database_on_this_machine_counts_without_the_files_of_a_store_elsewher
     assert [found.level for found in disk.check(changed(lake, dagster_home=tmp_path))] == ["ok"]
 
 
+def test_how_long_a_disk_lasts_is_not_told_where_nothing_landed_of_late(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "s3").mkdir()
+    [found] = disk.check(changed(lake, wpp_lake_data_dir=tmp_path))
+    assert (found.level, "nothing landed within the last week" in found.found) == ("ok", True)
+
+
 def test_disks_elsewhere_are_a_note(lake: Lake, tmp_path: Path) -> None:
     elsewhere = SecretStr("postgresql://wpp_loader@db.example.org/wpp_lake")
     [found] = disk.check(changed(lake, database_url=elsewhere, dagster_home=tmp_path))
@@ -399,18 +413,29 @@ def test_a_loader_that_may_not_ask_for_the_schema_refuses_with_that_word(
 # --- Beside a running stack ---
 
 
+TELLING = {"HEARTBEAT_URL": "heartbeat", "ALERT_WEBHOOK_URL": "alerts"}
+
+
 @pytest.fixture(scope="module")
-def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Run `up`, and have its settings in the environment."""
-    with running("up", tmp_path_factory.mktemp("doctor") / "lake", WHATSAPP_WEBHOOK_SECRET=STRONG) as up:
+def watcher() -> Iterator[Watcher]:
+    """Run the service that is told how the lake is."""
+    with watching() as watcher:
+        yield watcher
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory, watcher: Watcher) -> Iterator[Running]:
+    """Run `up` with the sensors that tell others."""
+    settings = {"WHATSAPP_WEBHOOK_SECRET": STRONG, **dict.fromkeys(TELLING, watcher.url)}
+    with running("up", tmp_path_factory.mktemp("doctor") / "lake", **settings) as up:
         up.line("READY")
         yield up
 
 
 @pytest.fixture
-def instance(up: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """Open the running Dagster's storage."""
-    for name, value in up.environment().items():
+def instance(up: Running, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    """Open the running Dagster's storage, with its settings in the environment."""
+    for name, value in {**up.environment(), **dict.fromkeys(TELLING, watcher.url)}.items():
         monkeypatch.setenv(name, value)
     with dg.DagsterInstance.get() as instance:
         yield instance
@@ -423,7 +448,7 @@ def dagster_levels() -> dict[str, str]:
 
 WELL = {
     "dagster-code": "ok", "dagster-daemon": "ok", "sensor new_landing_files": "ok", "cursor new_landing_files": "ok",
-    "sensor stale_snapshots": "ok", "cursor stale_snapshots": "ok",
+    "sensor stale_snapshots": "ok", "cursor stale_snapshots": "ok", "sensor heartbeat": "ok", "sensor alerts": "ok",
 }  # fmt: skip
 
 
@@ -448,15 +473,50 @@ def state_of(instance: dg.DagsterInstance, name: str) -> InstigatorState:
     return next(state for state in states if state.name == name)
 
 
-def test_a_stopped_sensor_is_a_failure_until_it_is_started(instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize("sensor", ["new_landing_files", *TELLING.values()])
+def test_a_stopped_sensor_is_a_failure_until_it_is_started(instance: dg.DagsterInstance, sensor: str) -> None:
     def sets(status: InstigatorStatus, level: str) -> bool:
         """Set it until it holds: a tick that has begun writes the state that it found."""
-        instance.update_instigator_state(state_of(instance, "new_landing_files").with_status(status))
-        return dagster_levels()["sensor new_landing_files"] == level
+        instance.update_instigator_state(state_of(instance, sensor).with_status(status))
+        return dagster_levels()[f"sensor {sensor}"] == level
 
     wait_for(lambda: dagster_levels() == WELL, "the sensors' first ticks")
     wait_for(partial(sets, InstigatorStatus.STOPPED, "failure"), "a stopped sensor")
     wait_for(partial(sets, InstigatorStatus.RUNNING, "ok"), "a running sensor")
+
+
+@pytest.mark.parametrize(("setting", "sensor"), TELLING.items())
+def test_a_sensor_that_tells_others_and_does_not_is_a_failure_where_it_is_set(
+    instance: dg.DagsterInstance, setting: str, sensor: str
+) -> None:
+    error = SerializableErrorInfo("the code server is gone", [], None)
+
+    def is_found() -> bool:
+        """Note a failed tick until it is the last one."""
+        state, now = state_of(instance, sensor), datetime.now(UTC).timestamp()
+        failed = TickData(
+            state.instigator_origin_id, sensor, InstigatorType.SENSOR, TickStatus.FAILURE, now, error=error,
+            selector_id=state.selector_id,
+        )  # fmt: skip
+        instance.create_tick(failed)
+        return dagster_levels()[f"sensor {sensor}"] == "failure"
+
+    wait_for(lambda: set(WELL) == set(dagster_levels()), "the sensors' first ticks")
+    wait_for(is_found, "the failed tick")
+    os.environ.pop(setting)
+    assert f"sensor {sensor}" not in dagster_levels()
+
+
+@pytest.mark.usefixtures("dagster_home")
+@pytest.mark.parametrize(("setting", "sensor"), TELLING.items())
+def test_a_sensor_that_a_code_server_does_not_know_yet_is_a_note_that_says_why(
+    lake: Lake, setting: str, sensor: str
+) -> None:
+    """It was started before the setting was made."""
+    url = Secret[HttpUrl](HttpUrl("https://watcher.example.org"))
+    settings = changed(lake, dagster_postgres_url=SecretStr("postgresql+psycopg2://x"), **{setting.lower(): url})
+    found = only(iter(daemon_health.check(settings)), f"sensor {sensor}")
+    assert (found.level, f"The code server reads {setting} at its start" in found.remedy) == ("note", True)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from lake import Lake
 
 from pipelines.figures import waiting as waits
 from pipelines.figures.lake import Quarantined, connect_quickly, figures, noted_since, rows
-from pipelines.figures.waiting import Waiting, put_at, recent_hours, waiting
+from pipelines.figures.waiting import Waiting, recent_hours, waiting
 from pipelines.landing.hours import today
 from pipelines.loading.load import rebuild
 from pipelines.loading.pending import note_hours
@@ -33,19 +33,6 @@ def test_the_hours_that_count_as_recent_are_those_of_the_sensor() -> None:
     assert waits.RECENT == sensors.RECENT
     now = datetime(2026, 5, 21, 1, 59, 59, tzinfo=UTC)
     assert [f"{hour:%d %H:%M}" for hour in recent_hours(now)] == ["20 22:00", "20 23:00", "21 00:00", "21 01:00"]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        (NAMED, AT),
-        ("019e48bd-8340-4000-8000-000000000000.jsonl", LONG_AGO),
-        ("copied by hand.jsonl", LONG_AGO),
-    ],
-    ids=["UUIDv7", "UUIDv4", "other"],
-)
-def test_a_key_says_when_its_file_was_put(name: str, expected: datetime) -> None:
-    assert put_at(f"{hour_prefix(RECEIVED)}{name}", LONG_AGO) == expected
 
 
 def test_recent_files_wait_until_they_are_loaded(lake: Lake) -> None:

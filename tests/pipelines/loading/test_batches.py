@@ -183,19 +183,17 @@ def test_no_entries_are_no_retry() -> None:
 @pytest.mark.parametrize(
     ("loaded", "left", "seconds", "said"),
     [
-        (100, 300, 2.0, "15 lines/s, 75% left, about 6 s"),
-        (300, 100, 2.0, "15 lines/s, 25% left, about 1 s"),
-        (400, 0, 0.001, "30,000 lines/s, 0% left, about 0 s"),
-        (0, 0, 3.0, "10 lines/s, 0% left, about 0 s"),
-        (0, 1, 3.0, "10 lines/s, 100% left, about 3 s"),
-        (1, 1, 3.0, "10 lines/s, 50% left, about 3 s"),
+        (100, 300, 2.0, "; 15 lines/s, 75% left, about 6 s"),
+        (300, 100, 2.0, "; 15 lines/s, 25% left, about 1 s"),
+        (400, 0, 0.001, " in 0.0 s, 30,000 lines/s"),
+        (0, 0, 3.0, " in 3.0 s, 10 lines/s"),
+        (0, 1, 3.0, "; 10 lines/s, 100% left, about 3 s"),
+        (1, 1, 3.0, "; 10 lines/s, 50% left, about 3 s"),
     ],
 )
 def test_a_load_says_how_far_it_is(loaded: int, left: int, seconds: float, said: str) -> None:
     done = LoadCounts(2, 30, 20, 6, 4)
-    assert progress(done, loaded, left, seconds) == (
-        f"2 files, 30 lines: 20 loaded, 6 duplicates, 4 quarantined; {said}"
-    )
+    assert progress(done, loaded, left, seconds) == (f"2 files, 30 lines: 20 loaded, 6 duplicates, 4 quarantined{said}")
 
 
 def test_counts_add_up() -> None:

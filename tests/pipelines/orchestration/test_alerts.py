@@ -1,10 +1,13 @@
 """Alerts: one message per trouble and one when it is over, once a day that all is well, and nothing of a person."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -16,14 +19,19 @@ from watcher import Watcher, watching
 from pipelines.orchestration import alerts, definitions
 from pipelines.orchestration.checks import COLLECTOR_HEARD, FILES_AS_LOADED, NOTHING_IN_QUARANTINE, Check
 from pipelines.orchestration.resources import Lake as LakeParts
+from pipelines.snapshots.write import write_snapshots
 
 CONSOLE = "http://console.example"
 
 
 @pytest.fixture
 def watcher(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watcher]:
-    """Run what is posted to, and have it in a lake's settings; it isn't yet the hour of the daily message."""
+    """Run what is posted to, and have it in a lake's settings; it isn't yet the hour of the daily message.
+
+    No disk is known to be the lake's.
+    """
     assert lake.settings.alert_webhook_url is None
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
     monkeypatch.setattr(alerts, "DAILY_HOUR", 24)
     with watching() as service:
         monkeypatch.setenv("ALERT_WEBHOOK_URL", service.url)
@@ -106,6 +114,14 @@ def test_a_lake_that_can_not_be_asked_fails_no_tick(
     assert watcher.posts == []
 
 
+def test_a_failed_listing_of_everything_is_told(instance: dg.DagsterInstance, watcher: Watcher) -> None:
+    run(instance, "list_landing_zone", dg.DagsterRunStatus.FAILURE)
+    ticks(instance)
+    assert [post["text"].split(";")[0] for post in watcher.posts] == [
+        "wpp-lake: the last run of list_landing_zone failed"
+    ]
+
+
 @pytest.mark.parametrize("cursor", [None, "no cursor", "[]", '{"troubles": 1, "day": "x"}'])
 def test_once_a_day_it_tells_that_all_is_well(
     lake: Lake, instance: dg.DagsterInstance, watcher: Watcher, cursor: str | None, monkeypatch: pytest.MonkeyPatch
@@ -121,6 +137,50 @@ def test_once_a_day_it_tells_that_all_is_well(
     run(instance, "prune", dg.DagsterRunStatus.FAILURE)
     ticks(instance, earlier)
     assert [post["text"].split(";")[0] for post in watcher.posts[1:]] == ["wpp-lake: the last run of prune failed"]
+
+
+def daily_line(instance: dg.DagsterInstance, watcher: Watcher, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return what is posted once a day."""
+    monkeypatch.setattr(alerts, "DAILY_HOUR", 0)
+    watcher.posts.clear()
+    ticks(instance)
+    [post] = watcher.posts
+    return post["text"].removeprefix("wpp-lake: all is well: ")
+
+
+def test_numbers_that_are_the_same_are_told_once(
+    lake: Lake, instance: dg.DagsterInstance, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    lake.land(*[line(event(), number, yesterday) for number in range(3)], at=yesterday)
+    lake.load(yesterday)
+    assert daily_line(instance, watcher, monkeypatch).startswith("3 received, 3 in tables, 0 in Parquet; ")
+    list(write_snapshots(lake.settings, lake.snapshots, yesterday.date()))
+    assert daily_line(instance, watcher, monkeypatch) == "3 received = in tables = in Parquet; quarantine 0"
+
+
+def test_the_daily_line_ends_with_the_disk_that_is_here(
+    lake: Lake, instance: dg.DagsterInstance, watcher: Watcher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its days where growth tells them, else what is free of it."""
+    (tmp_path / "s3").mkdir()
+    monkeypatch.setenv("WPP_LAKE_DATA_DIR", str(tmp_path))
+
+    def told() -> str:
+        return daily_line(instance, watcher, monkeypatch).partition("; quarantine 0; ")[2]
+
+    assert re.fullmatch(r"disk \d+% free", told())
+    lake.land(line(event()))
+    lake.load()
+    lake.connection.execute("update landing_files set size = 10^15")
+    assert re.fullmatch(r"disk \d+% free", told())  # all of it landed long ago
+    now = datetime.now(UTC)
+    key = lake.land(line(event(), 2, now), at=now)
+    lake.load(now)
+    assert told() == "disk for years"
+    tenth = shutil.disk_usage(tmp_path).free // 10
+    lake.connection.execute("update landing_files set size = %s where key = %s", [tenth, key])
+    assert told() in {"disk 69 days", "disk 70 days", "disk 71 days"}  # a tenth of it in 7 days, and others write too
 
 
 @pytest.mark.parametrize(("url", "there"), [("http://127.0.0.1:1", True), ("", False)])

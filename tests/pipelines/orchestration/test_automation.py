@@ -130,10 +130,13 @@ def test_hours_that_passed_without_a_tick_are_listed(lake: Lake, instance: dg.Da
     assert answers == ["no new landing files", "1 files, 1 lines: 1 loaded, 0 duplicates, 0 quarantined"]
 
 
-def test_hours_that_are_no_partitions_are_told_once_a_listing(lake: Lake, instance: dg.DagsterInstance) -> None:
+def test_hours_that_are_no_partitions_are_loaded_by_a_run_of_none(lake: Lake, instance: dg.DagsterInstance) -> None:
     lake.land(line(event(), 1), at=datetime(2025, 12, 31, 23, tzinfo=UTC))
-    first = tick(instance)
-    assert (asked(first), lake.rows("select count(*) from pending_hours")) == ([], [(0,)])
+    (request,) = tick(instance).run_requests
+    assert (request.job_name, request.tags["hours"]) == ("load_range", "2025-12-31-23:00")
+    job = definitions.defs.resolve_job_def("load_range")
+    assert job.execute_in_process(instance=instance, run_config=request.run_config, tags=request.tags).success
+    assert lake.rows("select count(*), (select count(*) from pending_hours) from whatsapp_events") == [(1, 0)]
 
 
 def test_a_load_forgets_its_hours_and_no_other(

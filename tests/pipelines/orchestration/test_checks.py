@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -17,11 +18,13 @@ NOW = datetime.now(UTC)
 Results = dict[str, dg.AssetCheckEvaluation]
 
 
-def run(job: str, tags: Mapping[str, str] | None = None, *, fails: bool = False) -> Results:
+def run(
+    job: str, tags: Mapping[str, str] | None = None, config: dict[str, Any] | None = None, *, fails: bool = False
+) -> Results:
     """Run a job, and return its checks' results by their names."""
     with dg.DagsterInstance.ephemeral() as instance:
         done = defs.resolve_job_def(job).execute_in_process(
-            instance=instance, tags=dict(tags or {}), raise_on_error=False
+            instance=instance, tags=dict(tags or {}), run_config=config, raise_on_error=False
         )
     assert done.success is not fails
     return {each.check_name: each for each in done.get_asset_check_evaluations()}
@@ -122,4 +125,6 @@ def test_a_full_run_finds_what_an_old_date_lost(lake: Lake) -> None:
     load()
     lake.connection.execute("update whatsapp_events set event_id = gen_random_uuid() where landing_line = 2")
     assert failed(run("reconcile")) == {"collector_heard"}
-    assert failed(run("reconcile", {"wpp-lake/full": "true"})) == {"collector_heard", "as_landed"}
+    for which in ({"full": True}, {"since": "2026-05-21"}):
+        config = {"ops": {"whole_lake": {"config": which}}}
+        assert failed(run("reconcile", config=config)) == {"collector_heard", "as_landed"}

@@ -26,7 +26,7 @@ from pipelines.db.connection import Connection
 from pipelines.orchestration import history, runs
 from pipelines.orchestration.definitions import defs
 from pipelines.orchestration.history import Pruned, prune
-from pipelines.orchestration.upkeep import nightly_prune
+from pipelines.orchestration.schedules import SCHEDULES
 
 OLD, YOUNG = timedelta(days=31), timedelta(days=29)
 MONTH = timedelta(days=30)
@@ -347,6 +347,7 @@ def test_the_job_deletes_what_is_older_than_the_setting(
 
 
 def test_the_job_runs_every_night() -> None:
+    (nightly_prune,) = (each for each in SCHEDULES if each.name == "nightly_prune")
     assert nightly_prune in list(defs.schedules or [])
     assert (nightly_prune.job_name, nightly_prune.cron_schedule, nightly_prune.execution_timezone) == (
         "prune",

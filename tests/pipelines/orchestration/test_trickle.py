@@ -11,10 +11,10 @@ from lake import Lake
 
 from pipelines.landing.hours import hour_key
 from pipelines.orchestration import definitions, trickle
-from pipelines.orchestration.assets import TABLES
 from pipelines.orchestration.checks import LOAD_CHECKS
 from pipelines.orchestration.cursors import Cursor
 from pipelines.orchestration.partitions import RANGE_START
+from pipelines.orchestration.reports import TABLES
 from pipelines.orchestration.resources import Lake as LakeParts
 from pipelines.orchestration.sensors import new_landing_files
 
@@ -108,12 +108,33 @@ def test_what_has_to_wait_becomes_a_run(
         assert hours_asked(tick(instance)) == [hour_key(moment)]
 
 
-def test_an_hour_that_is_no_partition_is_neither_loaded_nor_asked_for(lake: Lake, instance: dg.DagsterInstance) -> None:
-    """It is of a clock that is ahead, and told; the rest of the lake goes on."""
+def test_an_hour_that_is_no_partition_is_loaded_too(lake: Lake, instance: dg.DagsterInstance) -> None:
+    """It is of a clock that is ahead, and a listing of everything finds it."""
     ahead = datetime.now(UTC) + timedelta(hours=1)
     lake.land(line(event(), 1, ahead), at=ahead)
-    outcome = tick(instance)
-    assert (outcome.run_requests, outcome.asset_events) == ([], [])
+    (request,) = tick(instance).run_requests
+    assert (request.job_name, request.tags["hours"]) == ("load_range", hour_key(ahead))
+
+
+def test_what_waits_is_observed_and_that_it_waits_no_more(
+    lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def observed(outcome: Any) -> dict[str, Any]:
+        (found,) = (each for each in outcome.asset_events if isinstance(each, dg.AssetObservation))
+        assert found.asset_key.path == ["landing", "files"]
+        return {name: value.value for name, value in found.metadata.items()}
+
+    monkeypatch.setattr(trickle, "FILES", 0)
+    land(lake, 1)
+    first = tick(instance)
+    waits = observed(first)
+    assert (waits["pending"], waits["files"], waits["lines"]) == (1, 0, 0)
+    assert 0 < waits["oldest_pending_seconds"] < 600
+    monkeypatch.setattr(trickle, "FILES", 1)
+    monkeypatch.setattr(trickle, "REPORTED_EVERY", timedelta(0))
+    later = observed(tick(instance, first.cursor))
+    assert (later["pending"], later["files"], later["lines"], later["oldest_pending_seconds"]) == (0, 1, 1, 0)
+    assert later["bytes"] > 100
 
 
 @pytest.mark.parametrize(("seconds", "asks"), [("60", False), ("0", True)])
