@@ -12,7 +12,6 @@ import psycopg
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
-from pipelines.figures.waiting import HOUR
 from pipelines.landing.hours import today
 from pipelines.landing.zone import LandingFile, hour_of
 from pipelines.loading.alarms import AlarmCounts, count_alarms
@@ -97,7 +96,7 @@ def noted_since(conn: Connection) -> datetime | None:
 
 
 def _newest_file(conn: Connection) -> NewestFile | None:
-    before = {"before": hour_prefix(datetime.now(UTC) + HOUR)}
+    before = {"before": hour_prefix(datetime.now(UTC) + timedelta(hours=1))}
     for key, loaded_at, run_id in conn.execute(query("figures/newest_file"), before):
         if hour := hour_of(key):
             landed_at = LandingFile(key, hour, 0, None).landed_at

@@ -15,7 +15,6 @@ from pipelines.loading.pending import noted_hours, pending
 RECENT = timedelta(hours=3)  # what every tick of the sensor lists
 MOST_NOTED_HOURS = 48  # of a backlog, so that what asks for it stays cheap
 LONGEST_WAIT = timedelta(minutes=15)  # of a landing file for its load, which comes within half a minute
-HOUR = timedelta(hours=1)
 
 
 class Waiting(NamedTuple):
