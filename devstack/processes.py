@@ -25,19 +25,23 @@ _CLOCK_STEP_SECONDS = 2  # the boot time, from which start times count, moves a 
 
 
 class Process(TypedDict):
-    """A started process, which leads a session. `started` (Unix time) tells it from a later one with the same id."""
+    """A started process, which leads a session. `started` (Unix time) tells it from a later one with the same id.
+
+    `restarts`: how often it was started again since `up` was, as `wpp-lake status` shows.
+    """
 
     name: str
     pid: int
     started: float
+    restarts: int
 
 
-def identify(name: str, pid: int) -> Process:
+def identify(name: str, pid: int, restarts: int = 0) -> Process:
     """Return the identity of a child that was just started."""
     started = 0.0  # for one that is gone already
     with suppress(psutil.Error):
         started = psutil.Process(pid).create_time()
-    return {"name": name, "pid": pid, "started": started}
+    return {"name": name, "pid": pid, "started": started, "restarts": restarts}
 
 
 def write_record(record: Path, processes: Iterable[Process]) -> None:

@@ -108,7 +108,9 @@ class Supervisor(AsyncExitStack):
     async def _spawn(self, child: Child) -> None:
         process = await spawn(child)
         self._running[child.name] = process
-        self._identities[child.name] = processes.identify(child.name, process.pid)
+        before = self._identities.get(child.name)
+        restarts = before["restarts"] + 1 if before else 0
+        self._identities[child.name] = processes.identify(child.name, process.pid, restarts)
         processes.write_record(self._record, self._identities.values())
 
     async def _stop(self, child: Child, keeper: asyncio.Task[None]) -> None:

@@ -13,6 +13,7 @@ import sys
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import entry_points
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -38,7 +39,6 @@ from pipelines.landing.hours import parse_day, parse_hour
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pipelines.cli.status import Status
     from pipelines.doctor.findings import Finding
     from pipelines.settings import LakeSettings
 
@@ -185,43 +185,29 @@ def prune(
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     check: Annotated[bool, typer.Option("--check", help="List nothing; exit 1 unless all is well.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it anew every few seconds, until Ctrl-C.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Show processes, counts, snapshots and disks; exit 1 when nothing could be reported, or a check finds a fault.
+    """Show in one screen how the lake is; exit 1 when nothing could be reported, or a check finds a fault.
 
-    A fault is a process that isn't healthy, a part that doesn't answer, or a landing file that is missing or changed.
+    Its first line says whether all is well, and how late events are. --json alone lists the whole landing zone.
     """
-    from pipelines.cli.status import collect, is_of_older_rules
-    from pipelines.doctor.disk import lowness
+    if watch and (as_json or check):
+        raise typer.BadParameter("goes with neither --json nor --check", param_hint="--watch")
+    from pipelines.cli import screen
+    from pipelines.cli.status import Listing, collect, could_report, faults, notes
 
-    found = collect(read_settings(data_dir), listed=not check)
-    changed = [f"landing file {key} was changed after it was loaded" for key in found["changed_files"]]
-    missing = [f"landing file {key} is missing since it was loaded" for key in found["missing_files"]]
-    unverified = [] if found["load_verify"] else ["LOAD_VERIFY=false: whatever is landed is loaded, signed or not"]
-    old = ["the tables are of older rules: `wpp-lake rebuild` makes them anew"] if is_of_older_rules(found) else []
-    low = [lowness(disk) for disk in found["disks"] if disk["low"]]
-    for message in found["errors"] + missing + changed + old + unverified + low:
+    settings = read_settings(data_dir)
+    if watch:
+        return screen.watch(lambda: collect(settings, listing=Listing.RECENT))
+    found = collect(settings, listing=Listing.of(check=check, as_json=as_json))
+    for message in faults(found) + notes(found):
         print(f"wpp-lake: {message}", file=sys.stderr)
     if as_json:
-        print(json.dumps(found))
+        print(json.dumps(found, default=methodcaller("isoformat")))
     else:
-        _show(found)
-    if check:
-        ill = [process["name"] for process in found["processes"] if not process["healthy"]]
-        raise typer.Exit(bool(ill or found["errors"] or missing or changed))
-    raise typer.Exit(not (found["processes"] or found["counts"] or found["snapshots"]))
-
-
-def _show(found: "Status") -> None:
-    for process in found["processes"]:
-        print(f"{process['name']:<20} pid {process['pid']:<8} {'healthy' if process['healthy'] else 'NOT HEALTHY'}")
-    for name, number in found["counts"].items():
-        print(f"{name:<28} {number}")
-    for table, newest in found["snapshots"].items():
-        print(f"{table:<28} newest snapshot {newest or 'none yet'}")
-    for disk in found["disks"]:
-        room = f"{disk['free_bytes'] / 1e9:,.1f} of {disk['total_bytes'] / 1e9:,.1f} GB free"
-        print(f"{', '.join(disk['holds']):<28} {room} on {disk['path']}{', LOW' if disk['low'] else ''}")
+        screen.show(found)
+    raise typer.Exit(bool(faults(found)) if check else not could_report(found))
 
 
 @app.command()

@@ -1,93 +1,173 @@
-"""The status of a lake: processes, landed and loaded events, snapshots, room on the disks.
+"""The status of a lake: processes, how late events are, counts, snapshots, runs, room on the disks.
 
-Belongs here: gathering. Not: showing it (main).
+Belongs here: gathering it, and what of it is a fault. Not: showing it (screen).
 """
 
-import json
-import os
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from enum import Enum
 from typing import TypedDict
 
-import obstore
 import psycopg
-from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.rows import dict_row
 
-from pipelines import object_store
-from pipelines.db.connection import check_database, connect
+from pipelines.cli.processes import UNREACHABLE, Process, ask_store, processes
+from pipelines.db.connection import Connection, check_database, connect
 from pipelines.db.queries import query
-from pipelines.doctor.disk import Disk, disks
+from pipelines.doctor.disk import Disk, days_left, disks, lowness
 from pipelines.errors import first_line
+from pipelines.figures import lake
+from pipelines.figures.runs import FailedRun, Reconciled, history
+from pipelines.figures.waiting import LONGEST_WAIT, Waiting, waiting
 from pipelines.landing.format import split_lines
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.alarms import Watch, alarms
-from pipelines.loading.pending import pending
-from pipelines.orchestration import code_server
+from pipelines.loading.pending import last_listed, pending
 from pipelines.parsing.extraction import RULES_VERSION
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.schemas import SCHEMAS
 
-# What the clients of the database, of the object store and of HTTP raise when the other side isn't there.
-UNREACHABLE = (OSError, psycopg.Error, obstore.exceptions.BaseError, BotoCoreError, ClientError)
+COUNTED = ("whatsapp_groups", "whatsapp_participants", "whatsapp_events")
 
 
-class Process(TypedDict):
-    """One process of the stack; healthy when it answers, the daemon when it has shown a sign of life of late."""
+class Listing(Enum):
+    """The extent of listings: nothing, the landing zone's recent and noted hours, or all of both buckets."""
 
-    name: str
-    pid: int
-    healthy: bool
+    NOTHING = 0
+    RECENT = 1
+    EVERYTHING = 2
+
+    @classmethod
+    def of(cls, *, check: bool, as_json: bool) -> "Listing":
+        """Return what is listed for these options."""
+        return cls.NOTHING if check else cls.EVERYTHING if as_json else cls.RECENT
+
+
+class Snapshot(TypedDict):
+    """A table's newest snapshot, as the database knows it."""
+
+    date: date
+    rows: int
+    bytes: int
+    written_at: datetime
+
+
+class Lateness(TypedDict):
+    """How late events are.
+
+    `newest_at` is when the newest landing file landed that is known, `load_delay` after how many seconds the newest
+    loaded one was loaded, `files` how many wait for that (None where nothing was listed), and `since` when.
+    """
+
+    newest_at: datetime | None
+    is_loaded: bool
+    load_delay: float | None
+    files: int | None
+    since: datetime | None
+    listed_at: datetime | None
 
 
 class Status(TypedDict):
-    """The object that `wpp-lake status --json` prints.
+    """The object that `wpp-lake status --json` prints, with times as ISO 8601 has them; docs/spec.md says all of it.
 
     `rules` has the version of the extraction rules: the `oldest` that tables were made by, and the `current` one.
     """
 
+    at: datetime
     processes: list[Process]
+    lateness: Lateness | None
     counts: dict[str, int]
+    rows: dict[str, int]
+    quarantine: dict[str, dict[str, int]]
     snapshots: dict[str, str | None]
+    snapshot_files: dict[str, Snapshot]
     missing_files: list[str]
     changed_files: list[str]
     load_verify: bool
     rules: dict[str, int]
+    reconcile: Reconciled | None
+    failed_runs: list[FailedRun]
+    console: str | None
     disks: list[Disk]
+    days_left: dict[str, float]
     errors: list[str]
 
 
-def collect(settings: LakeSettings, *, listed: bool = True) -> Status:
-    """Gather the status; what can't be asked now is left out, and `errors` says why.
-
-    `listed`: with what takes listings of whole buckets, the landing files that wait for a load and the snapshots.
-    """
+def collect(settings: LakeSettings, *, listing: Listing = Listing.EVERYTHING) -> Status:
+    """Gather the status; what can't be asked now is left out, and `errors` says why."""
     status = Status(
-        processes=_processes(settings), counts={}, snapshots={}, missing_files=[], changed_files=[],
-        load_verify=settings.load_verify, rules={}, disks=[], errors=[],
+        at=datetime.now(UTC), processes=processes(settings), lateness=None, counts={}, rows={}, quarantine={},
+        snapshots={}, snapshot_files={}, missing_files=[], changed_files=[], load_verify=settings.load_verify, rules={},
+        reconcile=None, failed_runs=[], console=settings.wpp_lake_dagster_url, disks=[], days_left={}, errors=[],
     )  # fmt: skip
     with _noting(status, "disks"):
         status["disks"] = disks(settings)
     with _noting(status, "counts"):
         check_database(settings)
-        status["rules"] = _rules(settings)
-        _ask_store(settings, settings.landing_bucket)
-        status["counts"] = _counts(settings, listed=listed)
-        with connect(settings) as conn:
-            for alarm in alarms(conn):
-                (status["missing_files"] if alarm.kind == "missing" else status["changed_files"]).append(alarm.key)
+        ask_store(settings, settings.landing_bucket)
+        _add_figures(status, settings, listing)
+        status["days_left"] = {disk["path"]: days for disk, days in days_left(settings) if days is not None}
     with _noting(status, "snapshots"):
-        _ask_store(settings, settings.snapshot_bucket)
-        store = SnapshotStore(settings)
-        status["snapshots"] = {table: store.newest(table) for table in SCHEMAS if listed}
+        ask_store(settings, settings.snapshot_bucket)
+        if listing is Listing.EVERYTHING:
+            store = SnapshotStore(settings)
+            status["snapshots"] = {table: store.newest(table) for table in SCHEMAS}
+    if settings.dagster_postgres_url.get_secret_value():
+        with _noting(status, "dagster"):
+            status["failed_runs"], status["reconcile"] = history(settings)
     return status
 
 
 def is_of_older_rules(status: Status) -> bool:
     """Tell whether the tables hold rows that older rules made, which a rebuild makes anew."""
     return bool(status["rules"]) and status["rules"]["oldest"] < status["rules"]["current"]
+
+
+def could_report(status: Status) -> bool:
+    """Tell whether anything could be asked: a part that answered has no error."""
+    failed = {error.partition(":")[0] for error in status["errors"]}
+    return bool(status["processes"] or status["counts"]) or "snapshots" not in failed
+
+
+def faults(status: Status) -> list[str]:
+    """Return what is wrong, the gravest first."""
+    return [
+        *(f"{process['name']} isn't healthy" for process in status["processes"] if not process["healthy"]),
+        *status["errors"],
+        *(lowness(disk) for disk in status["disks"] if disk["low"]),
+        *(f"landing file {key} is missing since it was loaded" for key in status["missing_files"]),
+        *(f"landing file {key} was changed after it was loaded" for key in status["changed_files"]),
+        *_late(status),
+        *_failed(status),
+    ]
+
+
+def notes(status: Status) -> list[str]:
+    """Return what is worth knowing, and no fault."""
+    old = "the tables are of older rules: `wpp-lake rebuild` makes them anew"
+    unverified = "LOAD_VERIFY=false: whatever is landed is loaded, signed or not"
+    return [old] * is_of_older_rules(status) + [unverified] * (not status["load_verify"])
+
+
+def _late(status: Status) -> Iterator[str]:
+    since = status["lateness"] and status["lateness"]["since"]
+    if since and since < status["at"] - LONGEST_WAIT:
+        yield f"landing files have been waiting for a load since {since.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def _failed(status: Status) -> Iterator[str]:
+    compared = status["reconcile"]
+    if compared and (names := [check["name"] for check in compared["failed"] if check["is_error"]]):
+        yield f"checks of the last reconcile failed: {', '.join(names)} (docs/runbook.md)"
+    for job in dict.fromkeys(run["job"] for run in status["failed_runs"] if _goes_on(run)):
+        yield f"the last run of {job} failed"
+
+
+def _goes_on(run: FailedRun) -> bool:
+    """Tell whether a failure is that of a job of this project, and not over."""
+    return not run["is_over"] and not run["job"].startswith("__")
 
 
 @contextmanager
@@ -99,70 +179,61 @@ def _noting(status: Status, part: str) -> Iterator[None]:
         status["errors"].append(f"{part}: {first_line(error)}")
 
 
-def _processes(settings: LakeSettings) -> list[Process]:
-    """Return the processes that `wpp-lake up` recorded in the data directory; none where there is no such stack."""
-    record = settings.wpp_lake_data_dir and settings.wpp_lake_data_dir / "processes.json"
-    if record is None or not record.exists():
-        return []
-    return [
-        {"name": each["name"], "pid": each["pid"], "healthy": _is_healthy(settings, each["name"], each["pid"])}
-        for each in json.loads(record.read_text())["processes"]
-    ]
+def _add_figures(status: Status, settings: LakeSettings, listing: Listing) -> None:
+    """Add what the database says, and what waits in the landing zone."""
+    with connect(settings) as conn:
+        status["rules"] = _rules(conn)
+        found, status["rows"] = lake.figures(conn), lake.rows(conn)
+        for state, reason, entries in found.quarantine:
+            status["quarantine"].setdefault(state, {})[reason] = entries
+        status["snapshot_files"] = {
+            file.table: Snapshot(date=file.date, rows=file.rows, bytes=file.bytes, written_at=file.written_at)
+            for file in found.snapshots
+        }
+        counts, waits = _counts(settings, conn, listing)
+        status["counts"] = counts | {table: status["rows"][table] for table in COUNTED}
+        status["lateness"] = _lateness(found, waits, last_listed(conn))
+        for alarm in alarms(conn):
+            (status["missing_files"] if alarm.kind == "missing" else status["changed_files"]).append(alarm.key)
 
 
-def _is_healthy(settings: LakeSettings, name: str, pid: int) -> bool:
-    """Tell whether a process lives and, if it is one that can be asked something, answers."""
-    try:
-        with suppress(PermissionError):  # somebody else's lives too
-            os.kill(pid, 0)
-        match name:
-            case "receiver":
-                _get(f"{settings.wpp_lake_receiver_url}/readyz")
-            case "dagster-code" if settings.wpp_lake_data_dir:
-                code_server.check(settings.wpp_lake_data_dir / code_server.SOCKET)
-            case "dagster-webserver":
-                _get(f"{settings.wpp_lake_dagster_url}/server_info")
-            case "dagster-daemon":
-                return _has_heartbeat(settings.dagster_postgres_url.get_secret_value())
-            case "postgres":
-                check_database(settings)
-            case "s3":
-                _ask_store(settings, settings.landing_bucket)
-    except UNREACHABLE:
-        return False
-    return True
-
-
-def _ask_store(settings: LakeSettings, bucket: str) -> None:
-    """Raise unless the object store lists a bucket at once; what reads from it is made to wait for it."""
-    object_store.client(settings, object_store.FOR_A_QUESTION).list_objects_v2(Bucket=bucket, MaxKeys=1)
-
-
-def _has_heartbeat(storage_url: str) -> bool:
-    """Tell whether Dagster's daemon has said so of late to its storage, which SQLAlchemy's URL names."""
-    with psycopg.connect(storage_url.replace("+psycopg2", ""), connect_timeout=2) as conn:
-        return bool(conn.execute(query("daemon")).fetchall())
-
-
-def _get(url: str) -> None:
-    urllib.request.urlopen(url, timeout=2).close()  # noqa: S310  the stack's own http address
-
-
-def _rules(settings: LakeSettings) -> dict[str, int]:
+def _rules(conn: Connection) -> dict[str, int]:
     """Return the version of the rules that the tables were made by, the oldest of them, and the current one."""
-    with psycopg.connect(settings.conninfo) as conn:
-        (oldest,) = conn.execute(query("rules")).fetchone() or (None,)
+    (oldest,) = conn.execute(query("rules")).fetchone() or (None,)
     return {"oldest": oldest or RULES_VERSION, "current": RULES_VERSION}
 
 
-def _counts(settings: LakeSettings, *, listed: bool) -> dict[str, int]:
-    """Count what is landed and loaded; `listed`: files that the ledger doesn't know are read to count their lines."""
+def _lateness(found: lake.Figures, waits: Waiting, listed_at: datetime | None) -> Lateness:
+    loaded = found.newest_file
+    newest = max(filter(None, (waits.newest, loaded and loaded.landed_at)), default=None)
+    return Lateness(
+        newest_at=newest,
+        is_loaded=loaded is not None and loaded.landed_at == newest,
+        load_delay=loaded.delay.total_seconds() if loaded and loaded.delay is not None else None,
+        files=waits.files,
+        since=waits.since,
+        listed_at=listed_at,
+    )
+
+
+def _counts(settings: LakeSettings, conn: Connection, listing: Listing) -> tuple[dict[str, int], Waiting]:
+    """Count what is landed and loaded, and what waits; only a listing of everything can tell all that is landed."""
+    if listing is Listing.EVERYTHING:
+        return _whole_counts(settings)
+    counts: dict[str, int] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
+    if listing is Listing.NOTHING:
+        return counts, Waiting(None, lake.noted_since(conn), None)
+    return counts, waiting(conn, LandingZone(settings, patient=False), datetime.now(UTC))
+
+
+def _whole_counts(settings: LakeSettings) -> tuple[dict[str, int], Waiting]:
+    """Count with a listing of the whole landing zone, whose files that the ledger doesn't know are read for it."""
     zone = LandingZone(settings)
     with connect(settings) as other, psycopg.connect(settings.conninfo) as conn:
         # One moment for the counts and for what the ledger knows, so that each listed file counts once.
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         counts: dict[str, int] = conn.cursor(row_factory=dict_row).execute(query("status")).fetchone() or {}
-        waiting = list(pending(conn, zone, watch=Watch(other, zone))) if listed else []
-    counts["landed_files"] += len(waiting)
-    counts["landed_events"] += sum(len(split_lines(each.content)) for each in zone.fetch(waiting))
-    return counts
+        files = list(pending(conn, zone, watch=Watch(other, zone)))
+    counts["landed_files"] += len(files)
+    counts["landed_events"] += sum(len(split_lines(each.content)) for each in zone.fetch(files))
+    return counts, Waiting.of(files)

@@ -25,11 +25,13 @@ from receiver.landing import PREFIX, hour_prefix
 
 if TYPE_CHECKING:
     from obstore import GetResult
-    from obstore.store import S3Config
+    from obstore.store import ClientConfig, S3Config
 
 PATIENCE = timedelta(seconds=30)  # with a store that does not answer
 FETCHERS = 32  # each waits most of its time, the more the further away the store is
 AHEAD_FILES, AHEAD_BYTES = 64, 16 << 20  # whichever is reached first
+FOR_WORK: "ClientConfig" = {"allow_http": True, "timeout": "60s", "connect_timeout": "5s"}
+FOR_A_QUESTION: "ClientConfig" = {"allow_http": True, "timeout": "2s", "connect_timeout": "2s"}
 TIME_ORDERED = 7  # the version of UUID that begins with a time
 NOT_GIVEN = (obstore.exceptions.BaseError, FileNotFoundError)
 
@@ -71,9 +73,12 @@ class FetchedFile:
 
 
 class LandingZone:
-    """The landing bucket, for reading."""
+    """The landing bucket, for reading.
 
-    def __init__(self, settings: LakeSettings) -> None:
+    `patient`: what reads from a store that doesn't answer waits for it for minutes; else it fails within seconds.
+    """
+
+    def __init__(self, settings: LakeSettings, *, patient: bool = True) -> None:
         self._settings = settings
         config: S3Config = {"region": settings.aws_region, "virtual_hosted_style_request": False}
         if settings.aws_endpoint_url_s3:
@@ -85,8 +90,8 @@ class LandingZone:
         self._store = S3Store(
             settings.landing_bucket,
             config=config,
-            client_options={"allow_http": True, "timeout": "60s", "connect_timeout": "5s"},
-            retry_config={"max_retries": 6, "retry_timeout": PATIENCE},
+            client_options=FOR_WORK if patient else FOR_A_QUESTION,
+            retry_config={"max_retries": 6 if patient else 0, "retry_timeout": PATIENCE},
         )
 
     def files(self, hour: datetime | None = None) -> Iterator[list[LandingFile]]:
@@ -145,7 +150,7 @@ def first_hour(settings: LakeSettings, since: datetime) -> datetime | None:
         found = client.list_objects_v2(
             Bucket=settings.landing_bucket, Prefix=f"{PREFIX}date=", StartAfter=hour_prefix(since)
         )
-    return next(filter(None, (_hour(each["Key"]) for each in found.get("Contents", ()))), None)
+    return next(filter(None, (hour_of(each["Key"]) for each in found.get("Contents", ()))), None)
 
 
 def _weight(file: LandingFile) -> int:
@@ -155,10 +160,10 @@ def _weight(file: LandingFile) -> int:
 
 def _landing_files(listed: Iterable[tuple[str, int, str | None]]) -> list[LandingFile]:
     """Return the landing files among the objects listed."""
-    return [LandingFile(key, hour, size, etag) for key, size, etag in listed if (hour := _hour(key))]
+    return [LandingFile(key, hour, size, etag) for key, size, etag in listed if (hour := hour_of(key))]
 
 
-def _hour(key: str) -> datetime | None:
+def hour_of(key: str) -> datetime | None:
     """Return the UTC hour of a landing file's key, None for what is no such key."""
     match = _KEY.fullmatch(key)
     return _start(match[1], match[2]) if match else None

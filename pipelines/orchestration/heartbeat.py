@@ -17,13 +17,12 @@ from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.doctor.disk import disks, lowness
 from pipelines.errors import first_line
+from pipelines.figures.waiting import LONGEST_WAIT
 from pipelines.loading.alarms import count_alarms
 from pipelines.orchestration.outbound import call
 from pipelines.orchestration.resources import Lake
 from pipelines.settings import LakeSettings
 from receiver.landing import PREFIX, hour_prefix
-
-LONGEST_WAIT = timedelta(minutes=15)  # of a landing file for its load, which comes within half a minute
 
 
 @dg.sensor(

@@ -1,7 +1,7 @@
 """Dagster's webserver, guarded: pages of other sites reach nothing of it, in whichever browser they are open.
 
 `python -m pipelines.orchestration.webserver` takes the options of `dagster-webserver`. Belongs here: which requests are
-refused. Not: who may use it; it has no login.
+refused, and the path /metrics. Not: who may use it, it has no login; what the metrics say (metrics).
 """
 
 import os
@@ -11,10 +11,14 @@ from typing import Any
 
 from dagster_webserver import app, cli
 from dagster_webserver.webserver import DagsterWebserver
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.middleware import Middleware
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from pipelines.orchestration.metrics import Metrics
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _PORT = re.compile(r":\d+$")
@@ -72,18 +76,26 @@ def _is_embedding(request: HTTPConnection) -> bool:
 
 
 class GuardedWebserver(DagsterWebserver[Any, Any]):
-    """Dagster's webserver behind the guard, with GraphQL by POST of JSON alone.
+    """Dagster's webserver behind the guard, with GraphQL by POST of JSON alone, and with the pipelines' metrics.
 
     No page can make a browser send that to another site, unless the site agrees first.
     """
 
     def __init__(self, named_hosts: frozenset[str], *args: Any, **kwargs: Any) -> None:
-        self._named_hosts = named_hosts
+        self._named_hosts, self._metrics = named_hosts, Metrics()
         super().__init__(*args, **kwargs)
 
     def build_middleware(self) -> list[Middleware]:
         """Put the guard before everything else."""
         return [Middleware(Guard, named=self._named_hosts), *super().build_middleware()]
+
+    def build_routes(self) -> list[BaseRoute]:
+        """Put the metrics before Dagster's routes, of which the last takes every path; without its path prefix."""
+        return [Route("/metrics", self.metrics_endpoint), *super().build_routes()]  # type: ignore[no-untyped-call]  # it is annotated nowhere
+
+    async def metrics_endpoint(self, _: Request) -> Response:
+        """Answer with the metrics in Prometheus' text format."""
+        return Response(await self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     def make_security_headers(self) -> dict[str, str]:
         """Forbid other sites to frame the pages, and so to lead a click onto a button of theirs."""

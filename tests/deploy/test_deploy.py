@@ -16,7 +16,7 @@ SECRET = re.compile(r"SECRET|KEY|URL|PASSWORD|TOKEN")
 GIVEN = {
     "wpp-lake-receiver.service": ["webhook", "receiver"],
     "wpp-lake-code.service": ["webhook", "pipelines", "dagster"],
-    "wpp-lake-webserver.service": ["dagster"],
+    "wpp-lake-webserver.service": ["dagster", "metrics"],
     "wpp-lake-daemon.service": ["dagster"],
     "wpp-lake-migrate.service": ["migrate"],
     "caddy.service.d/wpp-lake.conf": ["caddy"],
@@ -47,7 +47,7 @@ def test_no_secret_is_in_a_template(path: Path) -> None:
 def test_each_process_is_given_its_own_settings(unit: str, names: list[str]) -> None:
     """And those of no other."""
     found = re.findall(
-        r"^EnvironmentFile=/etc/wpp-lake/(\w+)\.env$", (DEPLOY / "systemd" / unit).read_text(), re.MULTILINE
+        r"^EnvironmentFile=-?/etc/wpp-lake/(\w+)\.env$", (DEPLOY / "systemd" / unit).read_text(), re.MULTILINE
     )
     assert found == names
 
@@ -58,10 +58,18 @@ def test_every_unit_is_in_the_list() -> None:
     assert units - {"wpp-lake-.service.d/hardening.conf"} == set(GIVEN)
 
 
-def test_the_webserver_knows_no_key_of_the_lake() -> None:
-    """Nor does the daemon: of what is secret they have Dagster's database alone."""
+def test_the_daemon_knows_no_key_of_the_lake() -> None:
+    """Of what is secret it has Dagster's database alone."""
     secret = {name for name in named(DEPLOY / "env" / "dagster.env") if SECRET.search(name)}
     assert secret == {"DAGSTER_POSTGRES_URL"}
+
+
+def test_the_webserver_only_reads() -> None:
+    """For its metrics it is the reader, with a key of its own that lists; it knows no webhook secret."""
+    known = named(DEPLOY / "env" / "metrics.env")
+    assert "//wpp_reader:" in known["DATABASE_URL"]
+    secret = {name for name in known if SECRET.search(name)}
+    assert secret == {"DATABASE_URL", "AWS_ENDPOINT_URL_S3", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
 
 
 def test_the_receiver_knows_no_database() -> None:

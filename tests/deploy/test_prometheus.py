@@ -17,6 +17,7 @@ from prometheus_rules import FOLDER, RULES, Alert, alerts
 
 from pipelines.doctor.disk import GIGABYTE, LEAST_DAYS
 from pipelines.orchestration.checks import REVIEW_WARNS_DAYS
+from pipelines.orchestration.metrics import METRICS
 from pipelines.settings import LakeSettings
 from receiver.settings import ReceiverSettings
 from receiver.telemetry import Metrics
@@ -24,13 +25,6 @@ from receiver.telemetry import Metrics
 ALERTS = {alert.name: alert for alert in alerts()}
 RECEIVER = {"job": "wpp-lake-receiver", "instance": "127.0.0.1:8081"}
 PIPELINES = {"job": "wpp-lake-pipelines", "instance": "127.0.0.1:3000"}
-# What the pipelines export at the webserver's /metrics.
-OF_PIPELINES = {
-    "wpp_lake_up", "wpp_lake_pending_files", "wpp_lake_oldest_pending_seconds",
-    "wpp_lake_last_received_timestamp_seconds", "wpp_lake_load_delay_seconds", "wpp_lake_missing_files",
-    "wpp_lake_changed_files", "wpp_lake_quarantined_lines", "wpp_lake_rows", "wpp_lake_snapshot_timestamp_seconds",
-    "wpp_lake_snapshot_stale_seconds", "wpp_lake_privacy_review_timestamp_seconds", "wpp_lake_disk_free_bytes",
-}  # fmt: skip
 # Nothing else of a series may be told: these are addresses of processes, codes, names of parts.
 TOLD = {"instance", "status", "reason", "holds"}
 MINUTES = 1600
@@ -236,7 +230,7 @@ def of_the_receiver() -> set[str]:
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=ALERTS)
 def test_an_alert_asks_for_metrics_that_there_are(alert: Alert) -> None:
     assert alert.metrics
-    assert alert.metrics - of_the_receiver() - OF_PIPELINES - {"up"} == set()
+    assert alert.metrics - of_the_receiver() - set(METRICS) - {"up"} == set()
 
 
 def test_the_alerts_ask_for_values_that_there_are() -> None:

@@ -1,5 +1,7 @@
 """The database roles of `deploy/`: each does its work with the project's own code, and nothing else."""
 
+import asyncio
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -16,6 +18,7 @@ from pipelines.db.queries import query
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.load import rebuild
 from pipelines.loading.quarantine import discard, entries
+from pipelines.orchestration.metrics import Metrics
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.write import write_snapshots
@@ -53,6 +56,22 @@ def test_the_loader_loads(roles: Postgres) -> None:
     """Rows, quarantine and ledger are there, and the reader sees them."""
     with psycopg.connect(url(roles, "wpp_reader")) as connection:
         assert connection.execute(COUNTS).fetchone() == (1, 1, 1)
+
+
+def test_the_reader_is_enough_for_the_metrics(
+    roles: Postgres, loaded: LakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("landing_bucket", "aws_endpoint_url_s3", "aws_region"):
+        monkeypatch.setenv(name.upper(), getattr(loaded, name))
+    key, secret, _ = loaded.store_keys or ("", "", None)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    monkeypatch.setenv("DATABASE_URL", url(roles, "wpp_reader"))
+    text = asyncio.run(Metrics().text()).decode()
+    assert re.findall(r"^(wpp_lake_up|wpp_lake_quarantined_lines).* (\S+)$", text, re.MULTILINE) == [
+        ("wpp_lake_up", "1.0"),
+        ("wpp_lake_quarantined_lines", "1.0"),
+    ]
 
 
 def test_the_loader_writes_snapshots(loaded: LakeSettings) -> None:

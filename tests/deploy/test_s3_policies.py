@@ -3,6 +3,7 @@
 SeaweedFS doesn't know the condition of never-replace.json, and these tests don't try that one.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,11 +27,12 @@ from pipelines.doctor import store as doctor
 from pipelines.landing.hours import today
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.load import load
+from pipelines.orchestration.metrics import Metrics
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.write import write_snapshots
 
-WHO = ("receiver", "pipelines", "reader")
+WHO = ("receiver", "pipelines", "reader", "metrics")
 LANDING, SNAPSHOTS = "wpp-landing", "wpp-snapshots"
 LANDED, PROBE, OTHER = "whatsapp/date=2026-05-21/hour=04/a.jsonl", ".readyz", "other"
 PARQUET = "whatsapp_events/date=2026-05-21/whatsapp_events.parquet"
@@ -98,6 +100,9 @@ ALLOWED = {
     ("pipelines", LANDING, PROBE): {"list"},
     ("pipelines", SNAPSHOTS, PARQUET): {"list", "read", "head", "put", "upload"},
     ("reader", SNAPSHOTS, PARQUET): {"list", "read", "head"},
+    ("metrics", LANDING, LANDED): {"list"},
+    ("metrics", LANDING, OTHER): {"list"},
+    ("metrics", LANDING, PROBE): {"list"},
 }
 PLACES = ((LANDING, LANDED), (LANDING, PROBE), (LANDING, OTHER), (SNAPSHOTS, PARQUET))
 
@@ -124,7 +129,7 @@ def test_what_a_key_may_do(store: S3, who: str, bucket: str, key: str) -> None:
 
 
 def test_each_does_its_work_with_its_own_key(store: S3, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event is received, loaded, written as Parquet and read in a notebook."""
+    """An event is received, loaded, written as Parquet, read in a notebook, and seen by the metrics."""
     with start_receiver(as_one(store, "receiver"), LANDING) as receiver:
         assert receiver.deliver(new_id(), event()).status == 202
     for name, value in environment(database_url, as_one(store, "pipelines"), LANDING, SNAPSHOTS).items():
@@ -139,6 +144,9 @@ def test_each_does_its_work_with_its_own_key(store: S3, database_url: str, monke
     for name, value in environment("", as_one(store, "reader"), "", SNAPSHOTS).items():
         monkeypatch.setenv(name, value)
     assert len(notebook.read("whatsapp_events", date=today())) == 1
+    for name, value in environment(database_url, as_one(store, "metrics"), LANDING, "").items():
+        monkeypatch.setenv(name, value)
+    assert b"\nwpp_lake_up 1.0\n" in asyncio.run(Metrics().text())
 
 
 @pytest.mark.parametrize("name", [*WHO, "never-replace"])

@@ -274,6 +274,7 @@ async def test_a_killed_child_is_started_again_and_that_is_said(tmp_path: Path) 
         first = recorded_pids(record)["sleeper"]
         os.kill(first, signal.SIGKILL)
         await eventually(lambda: recorded_pids(record)["sleeper"] != first, "a new process")
+        assert [each["restarts"] for each in json.loads(record.read_text())["processes"]] == [1]
     assert len(said.lines) == 1
     assert said.lines[0].startswith("sleeper was killed by SIGKILL: starting it again")
 
@@ -421,7 +422,9 @@ def test_a_session_whose_leader_is_gone_ends_too(tmp_path: Path, orphan: psutil.
 def test_another_process_with_a_recorded_id_is_left_alone(tmp_path: Path, orphan: psutil.Popen) -> None:
     """Another process with a recorded id is left alone."""
     record = tmp_path / "processes.json"
-    processes.write_record(record, [{"name": "orphan", "pid": orphan.pid, "started": orphan.create_time() - 60}])
+    processes.write_record(
+        record, [{"name": "orphan", "pid": orphan.pid, "started": orphan.create_time() - 60, "restarts": 0}]
+    )
     processes.end_leftovers(record)
     assert orphan.is_running()
 

@@ -68,6 +68,14 @@ def test_the_heartbeat_is_called(watcher: Watcher) -> None:
     assert set(watcher.calls) == {SECRET_PATH}
 
 
+def test_the_metrics_see_the_lake(with_dagster: Running) -> None:
+    """Database, landing bucket and disk are in the webserver's settings."""
+    with open_url(urllib.request.Request(f"http://127.0.0.1:{with_dagster.dagster_port}/metrics")) as response:
+        text = response.read().decode()
+    assert "\nwpp_lake_up 1.0\n" in text
+    assert '\nwpp_lake_disk_free_bytes{holds="postgres,s3,dagster,logs"} ' in text
+
+
 def test_the_status_has_every_process_as_healthy(with_dagster: Running) -> None:
     """By their names, in the order of their start."""
     wait_for(lambda: healthy(with_dagster) == list(with_dagster.pids()), "healthy processes")

@@ -1,4 +1,4 @@
-"""What the status says of the stack's processes: each is asked whatever it can be asked."""
+"""What the status says of the stack's processes, each of which is asked whatever it can be asked, and of the lake."""
 
 import json
 import os
@@ -6,16 +6,18 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from command import wpp_lake
-from factories import event, line
+from factories import RECEIVED, event, line
 from lake import Lake
 from pydantic import SecretStr
 
-from pipelines.cli.status import collect
+from pipelines.cli.status import Listing, Status, collect, faults
 from pipelines.loading.load import rebuild
+from pipelines.loading.pending import note_hours
 from pipelines.orchestration.code_server import SOCKET
 from pipelines.parsing.extraction import RULES_VERSION
 from pipelines.settings import LakeSettings
@@ -34,6 +36,20 @@ def ended() -> int:
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     return process.pid
+
+
+def test_a_process_says_since_when_it_runs_and_how_often_it_was_started_again(lake: Lake, tmp_path: Path) -> None:
+    """A record of before has neither."""
+    recorded = [
+        {"name": "s3", "pid": os.getpid(), "started": 1795842000.5, "restarts": 3},
+        {"name": "postgres", "pid": os.getpid()},
+    ]
+    (tmp_path / "processes.json").write_text(json.dumps({"processes": recorded}))
+    found = collect(lake.settings.model_copy(update={"wpp_lake_data_dir": tmp_path}))["processes"]
+    assert [(each["started_at"], each["restarts"]) for each in found] == [
+        (datetime(2026, 11, 28, 5, 0, 0, 500000, tzinfo=UTC), 3),
+        (None, None),
+    ]
 
 
 def healthy(settings: LakeSettings, folder: Path, **pids: int) -> dict[str, bool]:
@@ -113,3 +129,36 @@ def test_tables_of_older_rules_are_told_until_they_are_rebuilt(lake: Lake) -> No
     assert told() == ({"oldest": 1, "current": RULES_VERSION}, True)
     rebuild(lake.connection, lake.zone, "rebuild")
     assert told() == (current, False)
+
+
+def plain(lake: Lake) -> Status:
+    """Gather what the screen shows."""
+    return collect(lake.settings, listing=Listing.RECENT)
+
+
+def test_a_file_that_waits_for_long_is_a_fault(lake: Lake) -> None:
+    """One of a recent hour as its name says, one of an older hour since that was noted, also for a check."""
+    key = f"whatsapp/date={RECEIVED:%Y-%m-%d}/hour=04/old.jsonl"
+    lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event()))
+    assert (faults(plain(lake)), wpp_lake("status", "--check").returncode) == ([], 0)
+    note_hours(lake.connection, [RECEIVED.replace(minute=0, second=0, microsecond=0)])
+    assert faults(plain(lake)) == ["landing files have been waiting for a load since 2026-05-21 04:00 UTC"]
+    assert wpp_lake("status", "--check").returncode == 0
+    lake.connection.execute("update pending_hours set noted_at = now() - interval '16 minutes'")
+    checked = wpp_lake("status", "--check")
+    assert (checked.returncode, "waiting for a load since" in checked.stderr) == (1, True)
+
+
+def test_what_the_last_reconcile_found_and_a_job_that_fails_are_faults(lake: Lake) -> None:
+    status = plain(lake)
+    now, page = datetime.now(UTC), {"run_id": "run"}
+    status["reconcile"] = {"ended_at": now, "is_whole": True, **page, "failed": [  # type: ignore[typeddict-item]
+        {"name": "as_loaded", "is_error": True, "first": "missing: a.jsonl"},
+        {"name": "collector_heard", "is_error": False, "first": ""},
+    ]}  # fmt: skip
+    runs = [("load", True), ("snapshot", False), ("snapshot", False), ("__ASSET_JOB", False)]
+    status["failed_runs"] = [{"job": job, "failed_at": now, "is_over": over, **page} for job, over in runs]  # type: ignore[typeddict-item]
+    assert faults(status) == [
+        "checks of the last reconcile failed: as_loaded (docs/runbook.md)",
+        "the last run of snapshot failed",
+    ]

@@ -1,34 +1,16 @@
 """The guard of Dagster's webserver: its own pages and programs reach all of it, pages of other sites nothing."""
 
-import http.client
 import json
-import signal
-import sys
+import re
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing
-from typing import NamedTuple
 from urllib.parse import quote
 
 import aiohttp
 import dagster as dg
 import pytest
-from project import ROOT
-from servers import running
+from webserver_process import Answer, Webserver, serving
 
-from devstack.waiting import free_ports, wait_until
-
-LOCATION = """
-import dagster as dg
-
-@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["2026-05-21", "2026-05-22"]))
-def numbers() -> None: ...
-
-@dg.job
-def nothing(): ...
-
-defs = dg.Definitions(assets=[numbers], jobs=[nothing])
-"""
 REPOSITORY = {"repositoryLocationName": "location.py", "repositoryName": "__repository__"}
 LAUNCH = """mutation Launch($executionParams: ExecutionParams!) { launchRun(executionParams: $executionParams) {
     __typename ... on LaunchRunSuccess { run { jobName } } ... on PythonError { message } } }"""
@@ -43,27 +25,8 @@ FRAME = {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch
 LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
 
-class Answer(NamedTuple):
-    """One HTTP answer."""
-
-    status: int
-    text: str
-    headers: http.client.HTTPMessage
-
-
-class Console(NamedTuple):
-    """A running webserver, and Dagster's storage behind it."""
-
-    port: int
-    instance: dg.DagsterInstance
-
-    def ask(self, method: str, path: str, body: str | None = None, **headers: str) -> Answer:
-        """Send a request with these headers; Host is the printed address unless it is among them."""
-        named = {"Host": f"127.0.0.1:{self.port}"} | {name.replace("_", "-"): each for name, each in headers.items()}
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
-            connection.request(method, path, body and body.encode(), named)
-            response = connection.getresponse()
-            return Answer(response.status, response.read().decode(), response.headers)
+class Console(Webserver):
+    """The webserver, with what its page does."""
 
     def click(self, host: str, query: str, variables: object) -> Answer:
         """Send a mutation as the page at that host does when a button is clicked."""
@@ -83,19 +46,9 @@ class Console(NamedTuple):
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """Run the webserver with a small code location; two more hosts are its own."""
-    home = tmp_path_factory.mktemp("console")
-    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
-    (home / "location.py").write_text(LOCATION)
-    [port] = free_ports(1)
-    command = [sys.executable, "-m", "pipelines.orchestration.webserver", "-p", str(port), "-f", "location.py"]
-    with pytest.MonkeyPatch.context() as environment, dg.DagsterInstance.from_config(str(home)) as instance:
-        environment.setenv("DAGSTER_HOME", str(home))
-        environment.setenv("DAGSTER_ALLOWED_HOSTS", "Lake.example.org, console.example.org:8443")
-        environment.setenv("PYTHONPATH", str(ROOT))
-        with running(command, home, signal.SIGTERM):
-            served = Console(port, instance)
-            wait_until(lambda: served.ask("GET", "/server_info"), "the webserver", 180)
-            yield served
+    hosts = "Lake.example.org, console.example.org:8443"
+    with serving(tmp_path_factory.mktemp("console"), DAGSTER_ALLOWED_HOSTS=hosts) as served:
+        yield Console(*served)
 
 
 @pytest.mark.parametrize("host", ["rebound.example.net", "rebound.example.net:{port}", "127.0.0.1:1", "localhost", ""])
@@ -104,6 +57,7 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     [
         ("GET", "/"),
         ("GET", "/server_info"),
+        ("GET", "/metrics"),
         ("GET", "/graphql"),
         ("GET", "/logs/a/b.err"),
         ("GET", "/download_debug/a"),
@@ -222,6 +176,13 @@ def test_the_page_to_try_graphql_loads(console: Console) -> None:
     answer = console.ask("GET", "/graphql", Accept="text/html")
     assert answer.status == 200
     assert "<title>GraphiQL</title>" in answer.text
+
+
+def test_the_metrics_say_that_no_lake_is_up_where_the_webserver_has_no_settings_of_one(console: Console) -> None:
+    answer = console.ask("GET", "/metrics")
+    assert (answer.status, answer.headers["Content-Type"].split(";")[0]) == (200, "text/plain")
+    assert re.findall(r"^wpp_lake_\w+ .*$", answer.text, re.MULTILINE) == ["wpp_lake_up 0.0"]
+    assert console.ask("POST", "/metrics").status == 405
 
 
 def test_the_question_whether_it_is_ready_is_answered(console: Console) -> None:
