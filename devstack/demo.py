@@ -40,7 +40,7 @@ Check = tuple[str, int, int]  # what was counted, how many there are, how many t
 
 @dataclass(frozen=True)
 class Sample:
-    """What is sent: its name, and its requests."""
+    """Requests to send, and their name."""
 
     name: str
     requests: Sequence[Request]

@@ -1,4 +1,4 @@
-"""What people of an invented community say: sentences put together from pieces.
+"""The words of an invented community: sentences put together from pieces.
 
 Belongs here: words. Not: who says them when (weeks).
 """

@@ -104,8 +104,9 @@ def send(file: Path, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     """Replay the signed requests of FILE at the receiver; exit 1 unless every one was acknowledged."""
     from pipelines.cli.replay import replay_with_progress, requests
 
+    url = read_settings(data_dir).wpp_lake_receiver_url
     total = sum(1 for _ in requests(file))
-    answers = replay_with_progress(file.name, requests(file), total, read_settings(data_dir).wpp_lake_receiver_url)
+    answers = replay_with_progress(file.name, requests(file), total, url)
     print(f"sent {answers.total()}: " + ", ".join(f"{count} {answer}" for answer, count in answers.items()))
     if set(answers) - {"accepted", "duplicate"}:
         raise typer.Exit(1)

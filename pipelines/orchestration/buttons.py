@@ -15,6 +15,7 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines.audit.verify import verify
+from pipelines.figures.lake import REBUILD
 from pipelines.landing.authenticity import Verifier
 from pipelines.landing.hours import dates_between, hour_key, hours_between, parse_hour, read_hour
 from pipelines.loading import quarantine
@@ -160,7 +161,7 @@ def rebuild_tables(context: dg.OpExecutionContext, config: Rebuild) -> None:
     if config.accept_loss and not all(loss):
         raise dg.Failure("Say why the loss is accepted (`reason`), and who accepts it (`by`): both are recorded")
     with explained(), lake.database() as conn:
-        counts = rebuild(conn, lake.landing_zone(), context.run_id, loss if config.accept_loss else None)
+        counts = rebuild(conn, lake.landing_zone(), REBUILD, loss if config.accept_loss else None)
         _tell(context, reports.of_load(conn, [], []))
     context.log.info("%s", counts)
 

@@ -7,7 +7,7 @@ may ask (webserver). No label holds an id, a group or a person.
 import asyncio
 import logging
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from time import monotonic
 
@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from psycopg.errors import QueryCanceled
 
 from pipelines import object_store
-from pipelines.db.connection import Connection
 from pipelines.doctor.disk import disks
 from pipelines.errors import first_line
 from pipelines.figures import lake
@@ -24,7 +23,6 @@ from pipelines.landing.zone import LandingZone
 from pipelines.settings import LakeSettings
 
 FRESH_SECONDS = 10.0  # a scrape within them gets what the one before got
-COUNTED_SHARE = 0.02  # of the time, at most, rows are being counted: that takes the longer the more there are
 PATIENCE_SECONDS = 8.0  # a scrape that takes longer says that the lake isn't up
 
 METRICS: dict[str, tuple[str, ...]] = {
@@ -74,8 +72,6 @@ class Metrics:
 
     _gathering: asyncio.Task[bytes] | None = None
     _began: float = 0.0
-    _rows: dict[str, int] = field(default_factory=dict)
-    _counted_until: float = 0.0
 
     async def text(self) -> bytes:
         """Return the exposition, within PATIENCE_SECONDS whatever doesn't answer."""
@@ -108,24 +104,13 @@ class Metrics:
         with lake.connect_quickly(settings) as conn:
             found = lake.figures(conn)
             waits = waiting(conn, LandingZone(settings, patient=False), now)
-            rows = self._count_rows(conn)
+            with suppress(QueryCanceled):  # a backlog without snapshots may have too many to count: they are left out
+                for table, number in lake.rows(conn).items():
+                    shown.set("wpp_lake_rows", number, table)
         shown.set("wpp_lake_pending_files", waits.files)
         shown.set("wpp_lake_oldest_pending_seconds", _age(waits.since, now))
         _show(shown, found, now)
-        for table, number in rows.items():
-            shown.set("wpp_lake_rows", number, table)
         shown.set("wpp_lake_up", 1)
-
-    def _count_rows(self, conn: Connection) -> dict[str, int]:
-        """Count rows anew, unless that took so long the last time that it would cost more than COUNTED_SHARE.
-
-        Where it takes too long altogether what was counted before stays, if anything was.
-        """
-        if (began := monotonic()) > self._counted_until:
-            with suppress(QueryCanceled):
-                self._rows = lake.rows(conn)
-            self._counted_until = began + (monotonic() - began) / COUNTED_SHARE
-        return self._rows
 
 
 def _show(shown: Exposition, found: lake.Figures, now: datetime) -> None:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
+from pipelines.figures import lake
 from pipelines.landing.hours import hour_key
 from pipelines.loading.ledger import LoadCounts
 from pipelines.orchestration.checks import load_checks
@@ -48,7 +49,7 @@ def loaded(conn: Connection, first: datetime, last: datetime, loader: str, since
 def of_tables(conn: Connection, hours: Sequence[datetime], done: Iterable[Loaded]) -> dict[str, dict[str, Metadata]]:
     """Return the metadata of each table's partitions of these hours, by table and key of the hour."""
     by_hour = {each.hour: each for each in done}
-    rows = dict(zip((EVENTS, *TABLES[:2]), conn.execute(query("reports/rows")).fetchone() or (), strict=True))
+    rows = lake.rows(conn)
     (newest,) = conn.execute(query("checks/newest_event")).fetchone() or (None,)
     open_lines = sum(number for _, number in conn.execute(query("reconcile/open")))
     shared: Metadata = {"quarantine_open": open_lines, "types": types(conn, min(hours), max(hours) + HOUR)}

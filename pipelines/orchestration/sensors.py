@@ -11,6 +11,7 @@ from itertools import filterfalse
 import dagster as dg
 
 from pipelines.db.connection import Connection
+from pipelines.figures.waiting import RECENT
 from pipelines.landing.hours import hour_key, hours_between
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.ledger import LoadCounts
@@ -28,7 +29,6 @@ from pipelines.settings import LakeSettings
 SENSOR_SECONDS = 15
 # Files become visible out of order (a slow upload, a skewed clock, a second receiver): every tick lists the last hours
 # against the ledger, and those since the tick before. What is older is found by listing everything, once a day.
-RECENT = timedelta(hours=3)
 LISTED_BY_A_TICK = timedelta(hours=24)
 EVERYTHING_EVERY = timedelta(hours=24)
 PAGES_IN_A_TICK = 5  # of 1,000 files: a small landing zone is listed by the tick itself

@@ -12,7 +12,6 @@ from pipelines.figures.waiting import Waiting, recent_hours, waiting
 from pipelines.landing.hours import today
 from pipelines.loading.load import rebuild
 from pipelines.loading.pending import note_hours
-from pipelines.orchestration import sensors
 from pipelines.snapshots.write import write_snapshots
 from receiver.landing import hour_prefix
 
@@ -29,8 +28,7 @@ def put(lake: Lake, moment: datetime, name: str = "a.jsonl", content: bytes = b"
     return key
 
 
-def test_the_hours_that_count_as_recent_are_those_of_the_sensor() -> None:
-    assert waits.RECENT == sensors.RECENT
+def test_the_recent_hours_are_the_running_one_and_three_before_it() -> None:
     now = datetime(2026, 5, 21, 1, 59, 59, tzinfo=UTC)
     assert [f"{hour:%d %H:%M}" for hour in recent_hours(now)] == ["20 22:00", "20 23:00", "21 00:00", "21 01:00"]
 
