@@ -5,6 +5,7 @@ seaweed.py), how processes are kept alive (supervisor.py), what the demo shows (
 """
 
 import asyncio
+import logging
 import os
 import signal
 import stat
@@ -15,6 +16,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import TypeVar
 
 import psycopg
@@ -39,6 +41,8 @@ from receiver.settings import ReceiverSettings, complaints
 Say = Callable[[str], None]
 Then = Callable[[Stack], Awaitable[int]]
 Settings = TypeVar("Settings")
+
+_log = logging.getLogger(__name__)
 
 
 async def until_stopped(_: Stack) -> int:
@@ -145,7 +149,8 @@ def _disk_guard(stack: Stack, supervisor: Supervisor, say: Say) -> DiskGuard:
 
 async def _start(stack: Stack, supervisor: Supervisor, guard: DiskGuard) -> None:
     """Start everything, in order, and return when each part has answered."""
-    answers = partial(_answers, stack)
+    answers, began = partial(_answers, stack), monotonic()
+    _log.info("starting PostgreSQL and the store")
     for server in stack.servers():
         await supervisor.start(server)
     await answers("postgres", stack.postgres.check)
@@ -155,12 +160,14 @@ async def _start(stack: Stack, supervisor: Supervisor, guard: DiskGuard) -> None
     await answers("s3", guard.guard_store)
     with closing(stack.seaweed.client()) as client:
         await answers("s3", partial(stack.seaweed.check, client, puts=not guard.refuses))
+    _log.info("they answer after %.0f s; starting the receiver", monotonic() - began)
     for process in stack.processes():
         await supervisor.start(process)
     await answers("receiver", partial(_get, stack.plan.receiver_url, "/healthz" if guard.refuses else "/readyz"))
     for look in (guard.keep_reserve, guard.guard_store):
         supervisor.watch(repeat(look))
     if stack.plan.dagster:
+        _log.info("it answers after %.0f s; starting Dagster, which takes longest", monotonic() - began)
         await answers("dagster-code", partial(code_server.check, stack.plan.data_dir / code_server.SOCKET))
         began = datetime.now(UTC)
         for process in stack.clients_of_code():

@@ -141,6 +141,8 @@ def _command(command: Any, name: str) -> Iterator[str]:
     context = typer.Context(command, info_name=name)
     yield f"## `{' '.join([name, *command.collect_usage_pieces(context)])}`\n"
     yield f"{' '.join((command.help or '').split())}\n"
+    if command.epilog:
+        yield f"{command.epilog.replace('Example: ', 'Example: `', 1)}`\n"
     records = [param.get_help_record(context) for param in command.get_params(context) if param.name != "help"]
     if rows := [f"| `{names.replace('|', BAR)}` | {meaning} |" for names, meaning in filter(None, records)]:
         yield from ("| argument, option | meaning |", "|---|---|", *rows, "")

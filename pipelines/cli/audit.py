@@ -38,7 +38,7 @@ def reconcile(
     full: Annotated[
         bool, typer.Option("--full", help="All lines and Parquet files, not the last 7 days' alone.")
     ] = False,
-    since: Annotated[str | None, typer.Option(help="Those since this UTC date, as 2026-05-21.")] = None,
+    since: Annotated[str | None, typer.Option(metavar="DATE", help="Those since this UTC date, as 2026-05-21.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines import env_file
-from pipelines.cli import audit, quarantine
+from pipelines.cli import audit, quarantine, verbs
 from pipelines.cli.options import (
     DEFAULT_DATA_DIR,
     DataDir,
@@ -42,16 +42,26 @@ if TYPE_CHECKING:
     from pipelines.doctor.findings import Finding
     from pipelines.settings import LakeSettings
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.add_typer(audit.app)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=verbs.options)
+app.registered_commands += audit.app.registered_commands
 app.add_typer(quarantine.app, name="quarantine")
+
+
+# By the name of an error's class, for importing the classes takes long.
+HINTS = {
+    "OperationalError": "does PostgreSQL run where DATABASE_URL leads? `wpp-lake doctor` tries what the lake stands on",
+    "BotoCoreError": "does the object store run, and take the key? `wpp-lake doctor` tries what the lake stands on",
+    "ClientError": "does the object store run, and take the key? `wpp-lake doctor` tries what the lake stands on",
+    "BaseError": "does the object store run, and take the key? `wpp-lake doctor` tries what the lake stands on",
+}
 
 
 def main() -> None:
     """Run the command; say in one line on stderr what went wrong, and exit 1. WPP_LAKE_TRACEBACK=1 shows all of it."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
     logging.basicConfig(format="%(message)s")
-    logging.getLogger("pipelines").setLevel(logging.INFO)
+    for ours in ("pipelines", "devstack"):
+        logging.getLogger(ours).setLevel(logging.INFO)
     logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it warns of what is raised all the same
     try:
         with_stack_commands()()
@@ -60,8 +70,17 @@ def main() -> None:
             raise
         if not isinstance(error, Exception):  # Dagster's own, in the place of a signal
             fail("interrupted")
-        ours = isinstance(error, WppLakeError)
-        fail(str(error) if ours else f"{type(error).__name__}: {first_line(error)}")
+        fail(*told(error))
+
+
+def told(error: Exception) -> tuple[str, str]:
+    """Return what is said of an error, and the hint that goes with it, empty where there is none."""
+    if isinstance(error, WppLakeError):
+        return str(error), ""
+    hint = next((hint for name, hint in HINTS.items() if name in {kind.__name__ for kind in type(error).__mro__}), "")
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}", hint
+    return f"{type(error).__name__}: {first_line(error)}", hint
 
 
 def with_stack_commands() -> typer.Typer:
@@ -71,6 +90,7 @@ def with_stack_commands() -> typer.Typer:
             app.command(command.name)(command.load())
         except ModuleNotFoundError:
             app.command(command.name, help="Not installed: pip install 'wpp-lake[devstack]'.")(_not_installed)
+    verbs.arrange(app)
     return app
 
 
@@ -100,7 +120,10 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 
 @app.command()
-def send(file: Path, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+def send(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines: method, path, headers, body.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
     """Replay the signed requests of FILE at the receiver; exit 1 unless every one was acknowledged."""
     from pipelines.cli.replay import replay_with_progress, requests
 
@@ -125,7 +148,7 @@ def load(hour: Hour = None, to: UntilHour = None, data_dir: DataDir = DEFAULT_DA
 
 @app.command()
 def snapshot(
-    date: Annotated[str | None, typer.Option(help="One UTC date, as 2026-05-21.")] = None,
+    date: Annotated[str | None, typer.Option(metavar="DATE", help="One UTC date, as 2026-05-21.")] = None,
     to: UntilDate = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:

@@ -25,11 +25,17 @@ def folder(text: str) -> Path:
 
 DataDir = Annotated[
     Path,
-    typer.Option(parser=folder, help="Where `up` keeps everything; used where the environment names no lake."),
+    typer.Option(
+        parser=folder, metavar="FOLDER", help="Where `up` keeps everything; used where the environment names no lake."
+    ),
 ]
-Hour = Annotated[str | None, typer.Option(help="One UTC hour, as 2026-05-21-06:00.")]
-UntilHour = Annotated[str | None, typer.Option("--to", help="With --hour: all hours until this one, included.")]
-UntilDate = Annotated[str | None, typer.Option("--to", help="With --date: all dates until this one, included.")]
+Hour = Annotated[str | None, typer.Option(metavar="HOUR", help="One UTC hour, as 2026-05-21-06:00.")]
+UntilHour = Annotated[
+    str | None, typer.Option("--to", metavar="HOUR", help="With --hour: all hours until this one, included.")
+]
+UntilDate = Annotated[
+    str | None, typer.Option("--to", metavar="DATE", help="With --date: all dates until this one, included.")
+]
 DEFAULT_DATA_DIR = Path(".wpp-lake")
 
 
@@ -54,6 +60,6 @@ def check_range(begin: str | None, end: str | None, option: str) -> None:
         fail(f"{end} is before {begin}")
 
 
-def fail(message: str) -> NoReturn:
-    """End with one line on stderr and exit code 1."""
-    sys.exit(f"wpp-lake: {' '.join(message.split())}")
+def fail(message: str, hint: str = "") -> NoReturn:
+    """End with one line on stderr, and another one with a hint if there is one, and exit code 1."""
+    sys.exit(f"wpp-lake: {' '.join(message.split())}" + (f"\nhint: {hint}" if hint else ""))

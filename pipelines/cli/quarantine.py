@@ -32,6 +32,8 @@ def ls(
     if as_json:
         print(json.dumps(found, default=str))
     else:
+        if not found:
+            print(f"no {'' if state == 'all' else state + ' '}entries")
         for each in found:
             place = f"{each['landing_key']}:{each['line_number']}"
             print(f"{each['id']}  {each['state']:<9}  {each['reason']:<20}  {place}  {each['detail']}")

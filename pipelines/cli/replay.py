@@ -5,6 +5,7 @@ Belongs here: sending and counting answers. Not: signing; a request is sent with
 
 import asyncio
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -69,7 +70,8 @@ def replay(
 
 def replay_with_progress(name: str, waiting: Iterable[Request], total: int, receiver_url: str) -> Counter[str]:
     """Replay as above, with a progress bar on stderr."""
-    with Progress(console=Console(stderr=True)) as progress:
+    quiet = os.environ.get("WPP_LAKE_QUIET") == "1"
+    with Progress(console=Console(stderr=True), disable=quiet) as progress:
         sending = progress.add_task(f"sending {name}", total=total)
         return replay(waiting, receiver_url, lambda: progress.advance(sending))
 

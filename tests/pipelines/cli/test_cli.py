@@ -6,17 +6,22 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import typer
 from command import wpp_lake
 from factories import PATHS, RECEIVED, event, event_id, headers, line, sign
 from lake import SAMPLE, Lake
 from receiver_process import start_receiver
 
 from devstack.waiting import wait_until
+from pipelines.cli.main import with_stack_commands
+from pipelines.cli.verbs import PANELS
 from pipelines.db.queries import query
+from pipelines.parsing.extraction import RULES_VERSION
 from pipelines.snapshots.schemas import SCHEMAS
 from receiver.landing import encode_line
 
@@ -48,6 +53,47 @@ def test_without_a_lake_a_verb_says_so_in_one_line(words: str, tmp_path: Path) -
     done = wpp_lake(*words.split(), cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert "no lake found" in done.stderr
+
+
+def test_every_verb_has_its_place_in_the_help_and_an_example_that_is_one() -> None:
+    shown = [name for verbs in PANELS.values() for name in verbs]
+    found = typer.main.get_command(with_stack_commands())
+    assert list(found.commands) == [*(name for name in shown if name != "quarantine"), "quarantine"]  # type: ignore[attr-defined]
+    for verbs in PANELS.values():
+        for name, words in verbs.items():
+            assert f"wpp-lake {name}" in words
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert wpp_lake("--version").stdout.startswith(f"wpp-lake {version('wpp-lake')} (rules {RULES_VERSION}, ")
+
+
+@pytest.mark.usefixtures("lake")
+def test_an_error_of_a_server_has_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+    said = wpp_lake("quarantine", "ls").stderr.splitlines()
+    assert said[0].startswith("wpp-lake: OperationalError: ")
+    assert said[1].startswith("hint: does PostgreSQL run where DATABASE_URL leads?")
+
+
+@pytest.mark.usefixtures("lake")
+def test_nothing_is_said_too_and_a_missing_file_by_its_name(tmp_path: Path) -> None:
+    assert wpp_lake("quarantine", "ls").stdout == "no open entries\n"
+    assert wpp_lake("quarantine", "ls", "--state", "all").stdout == "no entries\n"
+    missing = wpp_lake("send", tmp_path / "nope.jsonl")
+    assert (missing.returncode, missing.stderr) == (1, f"wpp-lake: {tmp_path}/nope.jsonl: No such file or directory\n")
+
+
+@pytest.mark.usefixtures("lake")
+def test_quiet_leaves_the_results_and_verbose_shows_the_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "none.jsonl").write_text("")
+    assert "sending none.jsonl" in wpp_lake("send", tmp_path / "none.jsonl").stderr
+    quiet = wpp_lake("--quiet", "send", tmp_path / "none.jsonl")
+    assert (quiet.stdout, quiet.stderr) == ("sent 0: \n", "")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
+    assert "Traceback" in wpp_lake("-v", "quarantine", "ls").stderr
 
 
 def test_the_environment_is_printed_for_a_shell(tmp_path: Path) -> None:
