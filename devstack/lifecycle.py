@@ -169,11 +169,11 @@ async def _start(stack: Stack, supervisor: Supervisor, guard: DiskGuard) -> None
     if stack.plan.dagster:
         _log.info("it answers after %.0f s; starting Dagster, which takes longest", monotonic() - began)
         await answers("dagster-code", partial(code_server.check, stack.plan.data_dir / code_server.SOCKET))
-        began = datetime.now(UTC)
+        since = datetime.now(UTC)
         for process in stack.clients_of_code():
             await supervisor.start(process)
         await answers("dagster-webserver", partial(_get, stack.plan.dagster_url, "/server_info"))
-        await answers("dagster-daemon", partial(_heartbeat, stack.postgres, began))
+        await answers("dagster-daemon", partial(_heartbeat, stack.postgres, since))
 
 
 async def _start_pump(seaweed: Seaweed, supervisor: Supervisor) -> None:
