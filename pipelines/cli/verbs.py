@@ -35,6 +35,9 @@ PANELS = {
         "quarantine": "wpp-lake quarantine ls --reason not_authentic",
         "rebuild": "wpp-lake rebuild",
     },
+    "Reading": {
+        "sql": 'wpp-lake sql "select type, count(*) from whatsapp_events group by type"',
+    },
     "Upkeep": {
         "migrate": "wpp-lake migrate",
         "prune": "wpp-lake prune --days 30",

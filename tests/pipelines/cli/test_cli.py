@@ -37,7 +37,7 @@ def test_the_verbs_are_these() -> None:
     shown = [wpp_lake("--help").stdout, wpp_lake("quarantine", "--help").stdout]
     assert [sorted(re.findall(r"^│ (\w+)", text, re.MULTILINE)) for text in shown] == [
         ["demo", "doctor", "env", "load", "migrate", "prune", "quarantine", "rebuild", "reconcile", "send", "snapshot",
-         "status", "trace", "up", "verify"],
+         "sql", "status", "trace", "up", "verify"],
         ["discard", "ls", "retry", "show"],
     ]  # fmt: skip
 
