@@ -53,7 +53,8 @@ class Sample:
 
 def recorded() -> Sample:
     """Return the 300 requests that the repository has."""
-    return Sample(SAMPLE.name, list(requests(SAMPLE)))
+    with SAMPLE.open("rb") as file:
+        return Sample(SAMPLE.name, list(requests(file)))
 
 
 def invented(weeks: int) -> Sample:
@@ -77,7 +78,7 @@ async def run(plan: Plan, say: Say, *, once: bool, weeks: int | None = None) -> 
 async def _show(stack: Stack, sample: Sample, say: Say, *, once: bool) -> int:
     say(f"sending {sample.name}")
     url = stack.plan.receiver_url
-    answers = await asyncio.to_thread(replay_with_progress, sample.name, sample.requests, len(sample.requests), url)
+    answers = await asyncio.to_thread(replay_with_progress, sample.name, sample.requests, url)
     for verb in ("load", "snapshot"):
         say(f"wpp-lake {verb}")
         await _run_verb(stack, verb)

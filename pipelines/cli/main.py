@@ -121,15 +121,23 @@ def migrate(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
 
 @app.command()
 def send(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines: method, path, headers, body.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines: method, path, headers, body; - is stdin.")],
+    sign: Annotated[
+        bool,
+        typer.Option("--sign", help="The lines are bodies, type, chat_jid, payload, to be signed with the secret."),
+    ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Replay the signed requests of FILE at the receiver; exit 1 unless every one was acknowledged."""
-    from pipelines.cli.replay import replay_with_progress, requests
+    """Send the signed requests of FILE to the receiver, as they are; exit 1 unless every one was acknowledged."""
+    from pipelines.cli.replay import replay_with_progress, requests, signed
 
-    url = read_settings(data_dir).wpp_lake_receiver_url
-    total = sum(1 for _ in requests(file))
-    answers = replay_with_progress(file.name, requests(file), total, url)
+    settings = read_settings(data_dir)
+    if sign and not settings.whatsapp_webhook_secret:
+        fail("nothing to sign with: WHATSAPP_WEBHOOK_SECRET isn't set")
+    secret = settings.whatsapp_webhook_secret.get_secret_value() if settings.whatsapp_webhook_secret else ""
+    with sys.stdin.buffer if file == Path("-") else file.open("rb") as lines:
+        waiting = list(signed(lines, secret) if sign else requests(lines))
+    answers = replay_with_progress(file.name, waiting, settings.wpp_lake_receiver_url)
     print(f"sent {answers.total()}: " + ", ".join(f"{count} {answer}" for answer, count in answers.items()))
     if set(answers) - {"accepted", "duplicate"}:
         raise typer.Exit(1)

@@ -1,15 +1,15 @@
-"""Replays signed requests from a file at a receiver, as they are, several at a time.
+"""Sends signed requests to a receiver, several at a time: those of a file as they are, or bodies that are signed here.
 
-Belongs here: sending and counting answers. Not: signing; a request is sent with the signature that it has.
+Belongs here: sending and counting answers, and signing as the collector does. Not: the command line (main).
 """
 
 import asyncio
 import json
 import os
+import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
-from typing import Annotated
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import Annotated, BinaryIO
 
 import aiohttp
 import msgspec
@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from pipelines.errors import WppLakeError
+from receiver.landing import signature
 
+CURRENT = "/api/webhooks/whatsapp"
 CONCURRENCY = 8
 TIMEOUT = aiohttp.ClientTimeout(total=15)  # what the collector allows
 
@@ -40,17 +42,40 @@ class Request(msgspec.Struct):
     body: str
 
 
-def requests(path: Path) -> Iterator[Request]:
+def requests(file: BinaryIO) -> Iterator[Request]:
     """Yield the requests of a JSON-lines file.
 
-    Lines end at newlines only: bodies may hold U+0085 and U+2028. Raises RequestFileError, OSError.
+    Lines end at newlines only: bodies may hold U+0085 and U+2028. Raises RequestFileError.
     """
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                yield msgspec.convert(json.loads(line), Request)  # msgspec itself reads no lone surrogates
-            except ValueError as error:  # it says what was expected and where
-                raise RequestFileError(f"{path}:{number}: not a request: {error}") from None
+    for number, line in enumerate(file, 1):
+        try:
+            yield msgspec.convert(json.loads(line), Request)  # msgspec itself reads no lone surrogates
+        except ValueError as error:  # it says what was expected and where
+            raise RequestFileError(f"{file.name}:{number}: not a request: {error}") from None
+
+
+def signed(bodies: Iterable[bytes], secret: str) -> Iterator[Request]:
+    """Yield the requests of events' bodies, signed with a secret; blank ones are passed over.
+
+    An event's id follows from its body, so that one that is sent again is the same event. Raises RequestFileError.
+    """
+    for number, body in enumerate(map(bytes.strip, bodies), 1):
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            raise RequestFileError(f"line {number}: not UTF-8") from None
+        if body:
+            yield sign(text, str(uuid.uuid5(uuid.NAMESPACE_URL, f"wpp-lake:{text}")), secret)
+
+
+def sign(body: str, event_id: str, secret: str) -> Request:
+    """Return an event's request, signed as the collector signs."""
+    headers = {
+        "Content-Type": "application/json",
+        "X-Event-Id": event_id,
+        "X-Signature": signature(secret.encode(), "current", event_id.encode(), body.encode()),
+    }
+    return Request("POST", CURRENT, headers, body)
 
 
 def replay(
@@ -68,11 +93,11 @@ def replay(
         raise ReceiverError(f"{type(error).__name__}: {error}") from None
 
 
-def replay_with_progress(name: str, waiting: Iterable[Request], total: int, receiver_url: str) -> Counter[str]:
+def replay_with_progress(name: str, waiting: Collection[Request], receiver_url: str) -> Counter[str]:
     """Replay as above, with a progress bar on stderr."""
     quiet = os.environ.get("WPP_LAKE_QUIET") == "1"
     with Progress(console=Console(stderr=True), disable=quiet) as progress:
-        sending = progress.add_task(f"sending {name}", total=total)
+        sending = progress.add_task(f"sending {name}", total=len(waiting))
         return replay(waiting, receiver_url, lambda: progress.advance(sending))
 
 

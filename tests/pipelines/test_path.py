@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def walk(lake: Lake, s3: "S3") -> Counter[str]:
     """Send the sample to a receiver that has seen nothing yet, load what landed, write the snapshots."""
     with start_receiver(s3, lake.settings.landing_bucket) as receiver:
-        answers = replay(requests(SAMPLE), receiver.url)
+        with SAMPLE.open("rb") as sample_file:
+            answers = replay(requests(sample_file), receiver.url)
         assert receiver.stop() == 0
     for page in lake.zone.files():
         for file in page:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 from command import wpp_lake
-from factories import PATHS, RECEIVED, event, event_id, headers, line, sign
+from factories import PATHS, RECEIVED, event, event_id, group, headers, line, message, participant, sign
 from lake import SAMPLE, Lake
 from receiver_process import start_receiver
 
@@ -285,6 +285,25 @@ def test_the_data_directory_wins_over_what_leads_elsewhere(
 
 
 @pytest.mark.usefixtures("dagster_home")
+@pytest.mark.usefixtures("lake")
+def test_bodies_are_signed_and_sent_and_the_same_one_is_one_event(
+    lake: Lake, s3: "S3", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps({"type": "messages.upsert", "chat_jid": group(), "payload": message(participant(), text="olá")})
+    (tmp_path / "bodies.jsonl").write_text(f"{body}\n\n")
+    with start_receiver(s3, lake.settings.landing_bucket) as receiver:
+        monkeypatch.setenv("WPP_LAKE_RECEIVER_URL", receiver.url)
+        assert wpp_lake("send", "--sign", tmp_path / "bodies.jsonl").stdout == "sent 1: 1 accepted\n"
+        again = subprocess.run(
+            [sys.executable, "-m", "pipelines.cli", "send", "--sign", "-"],
+            input=body, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert again.stdout == "sent 1: 1 duplicate\n"
+        monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "")
+        assert "nothing to sign with" in wpp_lake("send", "--sign", tmp_path / "bodies.jsonl").stderr
+    assert lake.load(datetime.now(UTC)).loaded == 1
+
+
 def test_an_interrupted_load_says_so_in_one_line(lake: Lake) -> None:
     lake.land(line(event()))
     command = [sys.executable, "-m", "pipelines.cli", "load"]
