@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-server test-stack prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady mutants clean
+.PHONY: help venv up demo dev test test-slow test-server test-stack test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady mutants clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -46,6 +46,14 @@ test-server: venv ## Run the tests that need a server's rights: a full disk, lit
 test-stack: venv ## Run the tests of the whole stack with Dagster, and of the notebooks
 	$(BIN)/python -m pytest -m stack --numprocesses auto --dist loadfile $(ARGS)
 
+# What drives a browser: only this needs it. The browser itself is Debian's.
+$(VENV)/.installed-browser: tests/browser/requirements.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+test-browser: $(VENV)/.installed-browser ## Run the tests of Dagster's web interface in Debian's Chromium (WRITE_SCREENSHOTS=1: docs' pictures anew)
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
 prove: venv ## Kill everything under load for three minutes, and count: acknowledged = landed = rows = Parquet
 	@$(BIN)/python -m benchmarks.prove
 
@@ -70,7 +78,9 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --no-strip-extra
 
 lock: ## Pin what pyproject.toml asks for, with hashes and without registry addresses (needs uv)
 	$(PIN) --extra devstack --extra notebooks --extra test --output-file requirements.lock
-	$(PIN) --all-extras --constraint requirements.lock --output-file benchmarks/requirements.lock
+	$(PIN) --extra devstack --extra notebooks --extra test --extra bench --extra mutants \
+		--constraint requirements.lock --output-file benchmarks/requirements.lock
+	$(PIN) --extra browser --constraint requirements.lock --output-file tests/browser/requirements.lock
 	echo 'setuptools>=80' | $(PIN) --constraint requirements.lock --output-file deploy/requirements.lock -
 
 bench: bench-receiver bench-loader bench-snapshot bench-tick ## Run every benchmark

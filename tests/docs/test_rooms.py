@@ -17,7 +17,7 @@ def test_every_test_stands_in_a_room() -> None:
 
 
 def test_the_rooms_of_the_tests_are_those_of_the_project() -> None:
-    assert rooms("tests") == {"receiver", "pipelines", "devstack", "deploy", "docs", "data"}
+    assert rooms("tests") == {"receiver", "pipelines", "devstack", "deploy", "docs", "data", "browser"}
     assert rooms("tests/pipelines") - rooms("pipelines") == set()
 
 
