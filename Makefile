@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-server test-stack test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady mutants clean
+.PHONY: help venv up demo dev test test-slow test-server test-stack test-notebooks test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady mutants clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -43,7 +43,10 @@ test-slow: venv ## Run the tests that take their time: faults under load
 test-server: venv ## Run the tests that need a server's rights: a full disk, little memory, the firewall, systemd's view of the units
 	$(BIN)/python -m pytest -m server --numprocesses auto --dist loadfile $(ARGS)
 
-test-stack: venv ## Run the tests of the whole stack with Dagster, and of the notebooks
+test-notebooks: venv ## Run the notebooks, and the tests of what they read with
+	$(BIN)/python -m pytest -m notebooks --numprocesses auto $(ARGS)
+
+test-stack: venv ## Run the tests of the whole stack with Dagster
 	$(BIN)/python -m pytest -m stack --numprocesses auto --dist loadfile $(ARGS)
 
 # What drives a browser: only this needs it. The browser itself is Debian's.

@@ -14,6 +14,7 @@ import dagster as dg
 from pipelines.db.connection import Connection
 from pipelines.landing.hours import parse_day, parse_hour, today
 from pipelines.loading.load import load
+from pipelines.loading.pending import noted_hours
 from pipelines.orchestration import descriptions, orphaned_runs, reports
 from pipelines.orchestration.checks import LOAD_CHECKS, TABLE_EQUALS_LEDGER, load_checks, not_written, table_check
 from pipelines.orchestration.failures import explained
@@ -21,6 +22,7 @@ from pipelines.orchestration.partitions import DAYS, HOURS
 from pipelines.orchestration.reports import TABLES
 from pipelines.orchestration.resources import Lake
 from pipelines.snapshots.bucket import SnapshotStore
+from pipelines.snapshots.files import Snapshot, total_rows
 from pipelines.snapshots.payload_fields import new_paths, write_catalogue
 from pipelines.snapshots.schemas import EVENTS, FIELDS, SCHEMAS
 from pipelines.snapshots.stale import is_empty, tables_of
@@ -60,6 +62,8 @@ def tables(
         load(conn, lake.landing_zone(), hours, context.run.run_id)
         done = reports.loaded(conn, hours[0], hours[-1], context.run.run_id)
         metadata, checks = reports.of_tables(conn, hours, done), list(load_checks(conn))
+        if not noted_hours(conn):  # else a tick of the sensor tells what waits
+            context.log_event(reports.landing_files(conn, 0, None))
     for key in context.selected_asset_keys:
         for partition, numbers in metadata[key.path[-1]].items():
             context.add_asset_metadata(numbers, key, partition)
@@ -134,12 +138,17 @@ def write_date(
             (table, {"dagster/partition_row_count": 0, "file": NO_FILE}) for table in wanted if table not in STATE
         )
         return
-    files = write_snapshots(settings, store, day, tables, only_stale=only_stale) if tables else iter(())
-    for file in files:
-        metadata = reports.of_snapshot(file, store.uri(file.key), is_state=file.table in STATE)
+
+    def files() -> Iterator[Snapshot | None]:
+        if tables:
+            yield from write_snapshots(settings, store, day, tables, only_stale=only_stale)
+        if FIELDS in wanted:
+            yield write_catalogue(settings, store, day, only_stale=only_stale)
+
+    for file in filter(None, files()):
+        rows = None if file.table in STATE else total_rows(conn, file.table)
+        metadata = reports.of_snapshot(file, store.uri(file.key), rows)
         yield file.table, metadata | ({"types": reports.types_of_date(conn, day)} if file.table == EVENTS else {})
-    if FIELDS in wanted and (catalogue := write_catalogue(settings, store, day, only_stale=only_stale)):
-        yield FIELDS, reports.of_snapshot(catalogue, store.uri(catalogue.key), is_state=False)
 
 
 def _new_paths_check(

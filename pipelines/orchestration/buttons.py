@@ -25,7 +25,7 @@ from pipelines.orchestration.assets import STATE, write_date
 from pipelines.orchestration.checks import check_tables
 from pipelines.orchestration.failures import explained
 from pipelines.orchestration.history import prune
-from pipelines.orchestration.partitions import DAYS
+from pipelines.orchestration.partitions import BEGIN, DAYS
 from pipelines.orchestration.resources import Lake
 from pipelines.snapshots.schemas import FIELDS, SCHEMAS
 
@@ -121,7 +121,14 @@ def load_hours(context: dg.OpExecutionContext, config: Hours) -> Iterator[dg.Out
     yield dg.Output(None, metadata=asdict(counts))
 
 
-@dg.job(description="Landing files of a range of hours to tables, whether the hours are partitions or not.")
+# What the launchpad begins with; loading an hour again, or writing a date again, changes nothing.
+FIRST_HOUR, FIRST_DAY = {"first": hour_key(BEGIN)}, {"first": BEGIN.date().isoformat()}
+
+
+@dg.job(
+    config={"ops": {load_hours.name: {"config": FIRST_HOUR}}},
+    description="Landing files of a range of hours to tables, whether the hours are partitions or not.",
+)
 def load_range() -> None:
     """Load a range of hours."""
     load_hours()
@@ -147,7 +154,10 @@ def write_dates(context: dg.OpExecutionContext, config: Dates) -> Iterator[dg.Ou
     yield dg.Output(None, metadata={"files": files})
 
 
-@dg.job(description="Parquet files of a range of dates, whether the dates are partitions or not.")
+@dg.job(
+    config={"ops": {write_dates.name: {"config": FIRST_DAY}}},
+    description="Parquet files of a range of dates, whether the dates are partitions or not.",
+)
 def snapshot_range() -> None:
     """Write a range of dates."""
     write_dates()

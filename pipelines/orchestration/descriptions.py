@@ -14,6 +14,12 @@ from pipelines.snapshots.schemas import FIELDS, PAYLOAD_FIELDS, SCHEMAS
 OWNERS = ["team:data", "team:data-privacy"]  # who runs it; who reviews what it keeps (docs/adr/0001)
 # Real phone numbers, names or content; the catalogue of payload fields has shapes of them, and sketches.
 PERSONAL, DERIVED = ({"personal-data": value} for value in ("yes", "derived"))
+# Types of Postgres, by a column's unit, else by its type in Arrow.
+TYPES = {
+    "UUID": "uuid", "JSON": "jsonb", "string": "text", "timestamp[us, tz=UTC]": "timestamptz", "bool": "boolean",
+    "int16": "smallint", "int32": "integer", "int64": "bigint",
+}  # fmt: skip
+OF_A_FILE, NOW = "as known at state_at", "as known now"
 ROWS = {
     "whatsapp_events": "One row per event id, however often it was delivered.",
     "whatsapp_groups": "One row per group.",
@@ -29,7 +35,7 @@ def of_table(table: str) -> dict[str, Any]:
     return {
         "description": f"{ROWS[table]} In Postgres; an hour's partition is what was received in it.\n\n"
         f"All columns: docs/tables.md.\n\n```sql\nselect * from {table} limit 10\n```",
-        "metadata": {"dagster/table_name": f"wpp_lake.public.{table}", **_columns(schema)},
+        "metadata": {"dagster/table_name": f"wpp_lake.public.{table}", **_columns(schema, in_postgres=True)},
         "owners": OWNERS,
         "tags": PERSONAL,
         "kinds": {"postgres"},
@@ -38,7 +44,7 @@ def of_table(table: str) -> dict[str, Any]:
 
 def of_snapshot(table: str) -> dict[str, Any]:
     """Return what describes a snapshot's asset."""
-    dated = "A date's file has what was received on it." if _is_dated(table) else "A date's file has the state then."
+    dated = "A date's file has what was received on it." if _is_dated(table) else "Today's file has the state now."
     read = f"from pipelines import notebook\n\nnotebook.read({table!r}, '2026-05-21')"
     return {
         "description": f"{ROWS[table]} {dated} In Parquet, UTC dates.\n\n"
@@ -71,18 +77,24 @@ def _is_dated(table: str) -> bool:
     return table in {"whatsapp_events", FIELDS}
 
 
-def _columns(schema: "pa.Schema | list[pa.Field[Any]]") -> dict[str, dg.TableSchema]:
+def _columns(schema: "pa.Schema | list[pa.Field[Any]]", *, in_postgres: bool = False) -> dict[str, dg.TableSchema]:
     """Return the columns in Dagster's terms, each with its meaning and unit."""
     columns = [
         dg.TableColumn(
             field.name,
-            str(field.type),
-            description=f"{_note(field, 'meaning')} ({_note(field, 'unit')})",
+            _postgres_type(field) if in_postgres else str(field.type),
+            description=f"{_note(field, 'meaning').replace(OF_A_FILE, NOW) if in_postgres else _note(field, 'meaning')}"
+            f" ({_note(field, 'unit')})",
             constraints=dg.TableColumnConstraints(nullable=field.nullable),
         )
         for field in schema
     ]
     return {"dagster/column_schema": dg.TableSchema(columns)}
+
+
+def _postgres_type(field: "pa.Field[Any]") -> str:
+    """Return the type of a table's column, which its snapshot may have as a string."""
+    return TYPES.get(_note(field, "unit")) or TYPES.get(str(field.type)) or str(field.type)
 
 
 def _note(field: "pa.Field[Any]", name: str) -> str:

@@ -77,7 +77,12 @@ def of_load(conn: Connection, hours: Sequence[datetime], done: Sequence[Loaded])
     for table, partitions in (of_tables(conn, inside, done) if inside else {}).items():
         for partition, metadata in partitions.items():
             yield dg.AssetMaterialization(["tables", table], partition=partition, metadata=metadata)
-    yield from map(evaluation, load_checks(conn))
+    yield from of_checks(conn)
+
+
+def of_checks(conn: Connection) -> Iterator[dg.AssetCheckEvaluation]:
+    """Yield the results of a load's checks, for what is no run of its assets."""
+    return map(evaluation, load_checks(conn))
 
 
 def evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
@@ -92,10 +97,15 @@ def evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
     )
 
 
-def of_snapshot(file: Snapshot, uri: str, *, is_state: bool) -> Metadata:
-    """Return the metadata of a file that was written: of a state's, all rows that there are."""
-    rows = "dagster/row_count" if is_state else "dagster/partition_row_count"
-    found: Metadata = {"dagster/uri": uri, rows: file.rows, "bytes": file.bytes}
+def of_snapshot(file: Snapshot, uri: str, rows: int | None) -> Metadata:
+    """Return the metadata of a file that was written; `rows` are those of all dates, None of a state, which has one."""
+    found: Metadata = {
+        "dagster/uri": uri,
+        "bytes": file.bytes,
+        "dagster/row_count": file.rows if rows is None else rows,
+    }
+    if rows is not None:
+        found["dagster/partition_row_count"] = file.rows
     if file.received_to:
         newest = datetime.fromisoformat(file.received_to)
         found |= {"newest_event": dg.MetadataValue.timestamp(newest), "behind_seconds": _seconds_since(newest)}

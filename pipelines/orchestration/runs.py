@@ -13,6 +13,7 @@ import dagster as dg
 from pipelines.errors import WppLakeError, first_line
 from pipelines.landing.hours import dates_between, hours_between
 from pipelines.loading.ledger import LoadCounts
+from pipelines.orchestration import reports
 from pipelines.orchestration.assets import ONLY_STALE
 from pipelines.orchestration.buttons import load_range, of_dates, of_hours, snapshot_range
 from pipelines.orchestration.definitions import defs
@@ -28,6 +29,7 @@ from pipelines.orchestration.partitions import (
 from pipelines.orchestration.reports import EVENTS, rows_of
 from pipelines.orchestration.resources import Lake
 
+OF_THE_LOCATION = {".dagster/repository": "__repository__@wpp-lake"}  # so that a job's page lists the run
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}  # the caller says what went wrong
 
 
@@ -41,6 +43,8 @@ def run_load(first: datetime | None = None, last: datetime | None = None) -> Loa
     Returns the counts of all runs. Raises RunError where one fails, with the remedy if one is known.
     """
     hours = set(hours_between(first, last or first)) if first else Lake().pending_hours()
+    if not hours:
+        _tell_of_checks()  # the listing may have found what is missing or changed
     counts = LoadCounts()
     for stretch in stretches(filter(is_partition, hours)):
         result = _run("load", range_tags(*stretch))
@@ -73,6 +77,12 @@ def run_snapshots(first: date | None = None, last: date | None = None) -> Iterat
         raise RunError(f"not written: the snapshots of {', '.join(map(str, errors))}: {told}") from first_error
 
 
+def _tell_of_checks() -> None:
+    with dg.DagsterInstance.get() as instance, Lake().database() as conn:
+        for evaluation in reports.of_checks(conn):
+            instance.report_runless_asset_event(evaluation)
+
+
 def _snapshot(day: date, *, only_stale: bool) -> list[tuple[str, int]]:
     """Write a date's snapshots, and return each file's address and rows."""
     if not DAYS.has_partition_key(day.isoformat()):
@@ -88,7 +98,7 @@ def _run(job: str, tags: Mapping[str, str], config: Mapping[str, Any] | None = N
     with dg.DagsterInstance.get() as instance:
         try:
             return defs.resolve_job_def(job).execute_in_process(
-                instance=instance, tags=dict(tags), run_config={**(config or {}), **QUIET}
+                instance=instance, tags={**tags, **OF_THE_LOCATION}, run_config={**(config or {}), **QUIET}
             )
         except dg.Failure as failure:
             raise RunError(failure.description or job) from failure

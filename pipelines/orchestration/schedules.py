@@ -16,7 +16,7 @@ from pipelines.orchestration.reports import EVENTS
 from pipelines.orchestration.sensors import load_job
 
 LATEST = timedelta(hours=1)  # Dagster makes up for a time that it slept through, as soon as it is started
-CLOSED_AGAIN = timedelta(days=7)  # hours of so many days that were never closed, while nothing ran
+CLOSED_AGAIN = timedelta(days=92)  # hours of so many days that were never closed, while nothing ran
 
 Requests = Callable[[dg.ScheduleEvaluationContext], Iterable[dg.RunRequest]]
 

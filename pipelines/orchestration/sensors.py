@@ -16,7 +16,7 @@ from pipelines.landing.hours import hour_key, hours_between
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.pending import last_listed, list_everything, note_hours, noted_hours, pending
-from pipelines.orchestration import orphaned_runs, trickle
+from pipelines.orchestration import orphaned_runs, reports, trickle
 from pipelines.orchestration.assets import ONLY_STALE, snapshots, tables
 from pipelines.orchestration.buttons import load_range, of_dates, of_hours, snapshot_range
 from pipelines.orchestration.checks import whole_lake
@@ -56,7 +56,12 @@ def list_all_files(context: dg.OpExecutionContext) -> None:
     """Note the hours of the whole landing zone that have files which the ledger doesn't know."""
     orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     # No resource: a sensor's job that needs one is copied with a parameter that Dagster warns of.
-    context.log.info("hours with pending files: %s", ", ".join(map(hour_key, sorted(Lake().pending_hours()))) or "none")
+    lake = Lake()
+    hours = ", ".join(map(hour_key, sorted(lake.pending_hours())))
+    context.log.info("hours with pending files: %s", hours or "none")
+    with lake.database() as conn:
+        for evaluation in reports.of_checks(conn):
+            context.instance.report_runless_asset_event(evaluation)
 
 
 @dg.job(name="list_landing_zone", description="The whole landing zone against the ledger; what is new is loaded then.")
@@ -69,7 +74,7 @@ def list_job() -> None:
     jobs=[load_job, load_range, list_job],
     minimum_interval_seconds=SENSOR_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Loads what little has landed of late itself; asks for runs of `load` for the rest.",
+    description="Loads what little has landed of late itself; asks for runs of the job load for the rest.",
 )
 def new_landing_files(context: dg.SensorEvaluationContext, lake: dg.ResourceParam[Lake]) -> dg.SensorResult:
     """Load what little has landed of late; ask for loads of what is more, or older, unless one is on its way.
@@ -81,10 +86,10 @@ def new_landing_files(context: dg.SensorEvaluationContext, lake: dg.ResourcePara
     with lake.database() as conn:
         whole = past(last_listed(conn), now)
         known = max(filter(None, (cursor.since, whole)), default=NEVER)
-        asked = []
+        asked, listed = [], False
         if _is_due(whole or NEVER, known, now) and _may_list(context.instance, now):
             if list_everything(conn, zone, PAGES_IN_A_TICK):
-                known = now
+                known, listed = now, True
             else:
                 asked.append(dg.RunRequest(job_name=list_job.name))
         has_gap = known < now - LISTED_BY_A_TICK
@@ -98,6 +103,8 @@ def new_landing_files(context: dg.SensorEvaluationContext, lake: dg.ResourcePara
         hours = noted_hours(conn) | (set() if loaded else recent.hours)
         note_hours(conn, hours)  # until a load has taken them, whatever becomes of the run
         events, told = trickle.report(conn, since, Pending() if loaded else recent, cursor)
+        if listed and not events:
+            events = [*reports.of_checks(conn)]  # the listing may have found what is missing or changed
     if hours and (reason := _why_not_yet(context.instance, lake.settings(), now)):
         hours = set()
     else:

@@ -43,6 +43,12 @@ def note(conn: Connection, file: Snapshot) -> None:
     conn.execute(query("snapshots/note"), asdict(file))
 
 
+def total_rows(conn: Connection, table: str) -> int:
+    """Return how many rows all files of a table have, of those that were noted."""
+    (rows,) = conn.execute(query("snapshots/rows"), {"table": table}).fetchone() or (0,)
+    return int(rows)
+
+
 def known_revisions(conn: Connection, day: date) -> dict[str, str]:
     """Return the revision that each table's file of a date shows, of those that were noted."""
     return dict(conn.execute(query("snapshots/known"), {"date": day}).fetchall())

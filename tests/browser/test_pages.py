@@ -242,14 +242,13 @@ def test_a_button_takes_typed_configuration(stack: Stack, window: Console) -> No
     """What it takes is explained beside it, and what is launched with it succeeds."""
     stack.land(HOURS[2], "for the button")
     page = window.open("/locations/wpp-lake/jobs/load_range/playground")
-    page.get_by_role("button", name="Scaffold missing config").click()
-    page.get_by_role("button", name="Confirm").click()
+    expect(page.locator(".CodeMirror-line").filter(has_text=hour_key(FIRST))).to_be_visible()  # what it begins with
+    page.locator(".CodeMirror-line").first.click()
+    page.keyboard.press("Control+A")
+    page.keyboard.insert_text(f"ops:\n  load_hours:\n    config:\n      first: {hour_key(HOURS[2])}\n")
     page.locator(".CodeMirror-line").filter(has_text="first").click()
     expect(page.get_by_text("First UTC hour, as 2026-05-21-06:00.")).to_be_visible()
     expect(page.get_by_text("Last UTC hour, included; without it the first one alone.")).to_be_visible()
-    page.keyboard.press("End")
-    page.keyboard.press("ArrowLeft")
-    page.keyboard.type(hour_key(HOURS[2]))
     expect(page.get_by_text("No errors")).to_be_visible()
     window.picture("launchpad")
     page.get_by_role("button", name="Launch Run").click()

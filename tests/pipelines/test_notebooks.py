@@ -27,7 +27,7 @@ from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import SCHEMAS
 from pipelines.snapshots.write import write_snapshots
 
-pytestmark = pytest.mark.stack
+pytestmark = pytest.mark.notebooks
 
 DAY = RECEIVED.date()
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -13,6 +13,7 @@ from pipelines.landing.hours import hour_key, today
 from pipelines.orchestration.checks import COLLECTOR_HEARD, COMPARED, LOAD_CHECKS, TABLE_EQUALS_LEDGER
 from pipelines.orchestration.definitions import defs
 from pipelines.orchestration.partitions import PARTITION, RANGE_END, RANGE_START
+from pipelines.orchestration.reports import TABLES
 
 NOW = datetime.now(UTC)
 Results = dict[str, dg.AssetCheckEvaluation]
@@ -98,6 +99,24 @@ def test_a_table_that_is_not_the_ledger_s_is_not_published(whole: Lake) -> None:
 def test_a_deleted_event_fails_the_daily_checks(whole: Lake) -> None:
     whole.connection.execute("delete from whatsapp_events")
     assert failed(run("reconcile")) >= {"adds_up", "as_landed", "as_its_table"}
+
+
+def test_a_backfill_tells_the_last_results_of_the_whole_lake_again(whole: Lake, instance: dg.DagsterInstance) -> None:
+    """It selects those checks, and evaluates none: without results they would show as skipped."""
+    whole.connection.execute("delete from whatsapp_events")
+    asset = dg.AssetKey(["tables", "whatsapp_events"])
+    assert not defs.resolve_job_def("reconcile").execute_in_process(instance=instance).get_failed_step_keys()
+    every = defs.resolve_implicit_global_asset_job_def()
+    done = every.execute_in_process(
+        instance=instance,
+        partition_key=hour_key(NOW),
+        asset_selection=[dg.AssetKey(["tables", table]) for table in TABLES],
+    )
+    again = {each.check_name: each.passed for each in done.get_asset_check_evaluations()}
+    assert (again["as_landed"], again["adds_up"], again["files_as_loaded"]) == (False, False, True)
+    key = dg.AssetCheckKey(asset, "as_landed")
+    last = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert last.status.value == "FAILED"
 
 
 def test_a_silent_collector_is_a_warning(whole: Lake) -> None:

@@ -162,7 +162,7 @@ def test_yesterday_is_closed_hour_by_hour_with_what_came_late(lake: Lake, instan
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     late = midnight - timedelta(hours=5)
     lake.land(line(event(), 1, late), at=late)
-    everything = {RANGE_START: hour_key(midnight - timedelta(days=7)), RANGE_END: hour_key(midnight)}
+    everything = {RANGE_START: hour_key(midnight - schedules.CLOSED_AGAIN), RANGE_END: hour_key(midnight)}
     run(instance, "load", everything)
     lake.land(line(event(), 2, late), at=late)
     (request,) = closing(instance, now).run_requests
@@ -172,12 +172,12 @@ def test_yesterday_is_closed_hour_by_hour_with_what_came_late(lake: Lake, instan
     assert told[hour_key(late)]["dagster/partition_row_count"] == 2
 
 
-def test_hours_that_were_never_closed_are_closed_within_a_week(instance: dg.DagsterInstance) -> None:
+def test_hours_that_were_never_closed_are_closed_within_three_months(instance: dg.DagsterInstance) -> None:
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     (request,) = closing(instance, now).run_requests
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (
-        hour_key(midnight - timedelta(days=7)),
+        hour_key(midnight - timedelta(days=92)),
         hour_key(midnight - timedelta(hours=1)),
     )
 
