@@ -75,7 +75,9 @@ def test_metrics_of_the_public_port(ports: tuple[Receiver, Receiver]) -> None:
     accepted = (
         'receiver_requests_total{contract="current",outcome="accepted",route="/api/webhooks/whatsapp",status="202"}'
     )
-    assert f"{accepted} 1.0" in admin.request("GET", "/metrics").body.decode()
+    exposition = admin.request("GET", "/metrics").body.decode()
+    assert f"{accepted} 1.0" in exposition
+    assert "receiver_requests_in_flight 1.0" in exposition  # itself, and none of those that were answered
 
 
 def test_admin_host(s3: S3, store: str) -> None:

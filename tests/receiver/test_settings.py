@@ -129,6 +129,13 @@ def test_secret_is_verbatim(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ReceiverSettings().secrets == (b"'a b\n c'",)
 
 
+@pytest.mark.parametrize("secret", ["~hush", "hush~", "#hush;"])
+def test_secret_with_a_mark_at_an_end(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only white space at an end is refused."""
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", secret)
+    assert ReceiverSettings().secrets == (secret.encode(),)
+
+
 def test_secret_in_any_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """A secret that isn't UTF-8 keys the signature with its very bytes."""
     monkeypatch.setenv("WHATSAPP_WEBHOOK_SECRET", "s\udcff")

@@ -179,6 +179,42 @@ async def test_hours_apart(make_writer: MakeWriter, landing_client: S3Client, la
     assert hours == ["hour=04", "hour=05"]
 
 
+async def test_where_an_hour_ends(make_writer: MakeWriter, landing_client: S3Client, landing_bucket: str) -> None:
+    """Its first moment belongs to an hour, and the next one's first doesn't."""
+    begin = AT.replace(minute=0, second=0)
+    moments = [begin, begin, begin + timedelta(hours=1, microseconds=-1), begin + timedelta(hours=1)]
+    writer = make_writer(puts_in_flight=1)
+    await asyncio.gather(*[writer.submit(moment, b"%d\n" % number) for number, moment in enumerate(moments)])
+    found = {key.split("/")[2]: content for key, content in files(landing_client, landing_bucket).items()}
+    assert found == {"hour=04": b"0\n1\n2\n", "hour=05": b"3\n"}
+
+
+async def test_no_more_files_at_once_than_allowed(make_writer: MakeWriter) -> None:
+    """A slow file lets another one start only where the bound leaves room."""
+    with silent_server() as endpoint:
+        writer = make_writer(endpoint, deadline_seconds=5 * SLOW_SECONDS, puts_in_flight=1)
+        first = await first_in_flight(writer)
+        while writer._newest:  # noqa: ASYNC110, SLF001  until it is slow
+            await asyncio.sleep(SLOW_SECONDS / 10)
+        second = writer.submit(AT, b"{}\n")
+        at_once = len(writer._files)  # noqa: SLF001
+        await asyncio.wait([first, second])
+        await writer.close()
+    assert at_once == 1
+
+
+async def test_the_age_of_the_oldest_line(make_writer: MakeWriter) -> None:
+    with silent_server() as endpoint:
+        writer = make_writer(endpoint, deadline_seconds=0.2)
+        idle, line = writer.oldest_seconds, writer.submit(AT, b"{}\n")
+        await asyncio.wait([line], timeout=0.05)
+        waits = writer.oldest_seconds
+        await asyncio.wait([line])
+        await writer.close()
+    assert (idle, writer.oldest_seconds) == (0, 0)
+    assert 0 < waits < 5
+
+
 async def test_store_away(make_writer: MakeWriter) -> None:
     """When nothing listens where the store should be, the line fails at its deadline."""
     with silent_server() as endpoint:
