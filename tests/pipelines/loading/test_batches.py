@@ -193,7 +193,9 @@ def test_no_entries_are_no_retry() -> None:
 )
 def test_a_load_says_how_far_it_is(loaded: int, left: int, seconds: float, said: str) -> None:
     done = LoadCounts(2, 30, 20, 6, 4)
-    assert progress(done, loaded, left, seconds) == (f"2 files, 30 lines: 20 loaded, 6 duplicates, 4 quarantined{said}")
+    assert progress(done, loaded, left, seconds) == (
+        f"2 files, 30 lines: 20 loaded, 6 duplicates, 4 quarantined{said}"
+    )
 
 
 def test_counts_add_up() -> None:
