@@ -11,6 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 import boto3
 from psycopg import sql
@@ -19,7 +20,7 @@ from pyarrow.fs import S3FileSystem
 from pydantic import SecretStr
 
 from pipelines import env_file
-from pipelines.db.queries import query
+from pipelines.db.queries import filled, query
 from pipelines.errors import WppLakeError
 from pipelines.settings import LakeSettings, SettingsError
 from pipelines.snapshots.bucket import SnapshotStore
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Day = str | dt.date  # a UTC date, as "2026-05-21" or as a date
+TIME_ZONE = "America/Sao_Paulo"  # of the columns of local times, as the views in Postgres have it by default
+VIEWS = ("whatsapp_messages", "whatsapp_membership_changes")
+READ_BY_VIEWS = (EVENTS, "whatsapp_participant_jids")
 
 
 class NoSnapshotError(WppLakeError):
@@ -71,24 +75,64 @@ def dates(table: str) -> list[str]:
     return known[table]
 
 
-def connect() -> "duckdb.DuckDBPyConnection":
+def messages(time_zone: str = TIME_ZONE) -> "pd.DataFrame":
+    """Return the messages of every date, a row each, as the view whatsapp_messages has them (docs/tables.md).
+
+    `time_zone` is that of `sent_at_local`. Raises NoSnapshotError, and ValueError for no such time zone.
+    """
+    return _view("whatsapp_messages", time_zone)
+
+
+def membership_changes(time_zone: str = TIME_ZONE) -> "pd.DataFrame":
+    """Return who came to and went from groups, a row per person and change, as whatsapp_membership_changes has them.
+
+    `time_zone` is that of `changed_at_local`. Raises NoSnapshotError, and ValueError for no such time zone.
+    """
+    return _view("whatsapp_membership_changes", time_zone)
+
+
+def _view(name: str, time_zone: str) -> "pd.DataFrame":
+    for table in READ_BY_VIEWS:
+        dates(table)
+    frame: pd.DataFrame = connect(time_zone).view(name).to_arrow_table().to_pandas()
+    return frame
+
+
+def connect(time_zone: str = TIME_ZONE) -> "duckdb.DuckDBPyConnection":
     """Return a DuckDB that reads s3:// addresses of both buckets, with a view of each table that has snapshots.
 
-    The view of events has every date's, the others the newest state; each has the column `date`. The S3 extension comes
-    from its Python package, so that nothing is downloaded. Raises SettingsError where there are no keys.
+    The view of events has every date's, the others the newest state; each has the column `date`. Where there are
+    snapshots of events and addresses, whatsapp_messages and whatsapp_membership_changes are there too, their local
+    times in `time_zone`. The S3 extension comes from its Python package, so that nothing is downloaded. Raises
+    SettingsError where there are no keys, and ValueError for no such time zone.
     """
     import duckdb
 
+    if time_zone not in available_timezones():
+        raise ValueError(f"no such time zone: {time_zone}")
     lake = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     folder = resources.files("duckdb_extension_httpfs") / "extensions" / f"v{duckdb.__version__}"
     lake.load_extension(str(folder / "httpfs.duckdb_extension"))
     settings = _settings()
     lake.execute(query("notebook/store").decode(), _duckdb_store(settings))
     view = sql.SQL(query("notebook/view").decode())
-    for table, days in _snapshots(settings).items():
+    known = _snapshots(settings)
+    for table, days in known.items():
         address = f"s3://{_file(settings, table, '*' if table == EVENTS else days[-1])}"
         lake.execute(view.format(table=sql.Identifier(table), address=sql.Literal(address)).as_string())
+    if set(READ_BY_VIEWS) <= set(known):
+        _make_views(lake, time_zone)
     return lake
+
+
+def _make_views(lake: "duckdb.DuckDBPyConnection", time_zone: str) -> None:
+    """Make the views that PostgreSQL has too, from the same text."""
+    lake.execute(query("notebook/time_zone").decode(), {"zone": time_zone})
+    lake.execute(query("notebook/functions").decode())
+    lake.execute(query("notebook/events_now").decode())
+    for name in VIEWS:
+        text = filled(f"views/{name}", events=sql.Identifier("whatsapp_events_now"))
+        lake.execute(filled("notebook/named_view", view=sql.Identifier(name), text=text).as_string())
 
 
 def _duckdb_store(settings: BucketSettings) -> dict[str, str | bool | None]:

@@ -74,6 +74,17 @@ def test_the_reader_is_enough_for_the_metrics(
     ]
 
 
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("role", ["wpp_loader", "wpp_reader"])
+def test_readers_read_the_views_in_their_own_time_zone(roles: Postgres, role: str) -> None:
+    """Views and their functions are the owner's."""
+    with psycopg.connect(url(roles, role)) as connection:
+        connection.execute("set wpp_lake.time_zone = 'UTC'")
+        asked = "select sent_at = sent_at_local at time zone 'UTC', text from whatsapp_messages"
+        assert connection.execute(asked).fetchall() == [(True, "oi")]
+        assert connection.execute("select count(*) from whatsapp_membership_changes").fetchone() == (0,)
+
+
 def test_the_loader_writes_snapshots(loaded: LakeSettings) -> None:
     """All files of a date, and the ledger of them."""
     written = [file.rows for file in write_snapshots(loaded, SnapshotStore(loaded), RECEIVED.date())]

@@ -1,0 +1,3 @@
+-- A view of sql/views, over the snapshots.
+create view {view} as
+{text};

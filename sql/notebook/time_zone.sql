@@ -1,0 +1,2 @@
+-- The time zone of local times.
+set variable time_zone = $zone;
