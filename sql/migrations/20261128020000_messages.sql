@@ -7,6 +7,10 @@
 create function wpp_text(value jsonb) returns text immutable parallel safe
 return case jsonb_typeof(value) when 'string' then nullif(value #>> '{}', '') end;
 
+-- An id by which events are joined, and indexed: WhatsApp's have some 20 to 40 characters, and an index' entry has its bound.
+create function wpp_id(value jsonb) returns text immutable parallel safe
+return case when length(wpp_text(value)) <= 200 then wpp_text(value) end;
+
 create function wpp_flag(value jsonb) returns boolean immutable parallel safe
 return case jsonb_typeof(value) when 'boolean' then value = 'true' end;
 
@@ -214,15 +218,15 @@ create function wpp_target(type text, payload jsonb) returns text immutable para
 return case type
     when 'messages.upsert' then case
         when jsonb_typeof(payload -> 'message') = 'object' then coalesce(
-            wpp_text(wpp_unwrapped(payload -> 'message') -> 'protocolMessage' -> 'key' -> 'id'),
-            wpp_text(wpp_unwrapped(payload -> 'message') -> 'reactionMessage' -> 'key' -> 'id')
+            wpp_id(wpp_unwrapped(payload -> 'message') -> 'protocolMessage' -> 'key' -> 'id'),
+            wpp_id(wpp_unwrapped(payload -> 'message') -> 'reactionMessage' -> 'key' -> 'id')
         )
     end
     when 'messages.update' then case
-        when payload -> 'update' -> 'message' is not null then wpp_text(payload -> 'key' -> 'id')
+        when payload -> 'update' -> 'message' is not null then wpp_id(payload -> 'key' -> 'id')
     end
-    when 'messages.reaction' then wpp_text(payload -> 'key' -> 'id')
-    when 'chats.update' then wpp_text(payload -> 'messages' -> 0 -> 'message' -> 'key' -> 'id')
+    when 'messages.reaction' then wpp_id(payload -> 'key' -> 'id')
+    when 'chats.update' then wpp_id(payload -> 'messages' -> 0 -> 'message' -> 'key' -> 'id')
 end;
 
 create function wpp_change(type text, payload jsonb) returns text immutable parallel safe
@@ -343,8 +347,9 @@ return array(
     order by jid
 );
 
--- Hash: most messages change none, and have no entry in it.
-create index whatsapp_events_target on whatsapp_events using hash (wpp_target(type, payload));
+-- By what an event does to the message too, so that looking for a message's edits reads none of its reactions.
+create index whatsapp_events_target on whatsapp_events (wpp_target(type, payload), wpp_change(type, payload))
+    where wpp_target(type, payload) is not null;
 
 create view whatsapp_messages as
 select

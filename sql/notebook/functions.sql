@@ -1,6 +1,8 @@
 -- The functions of the views for DuckDB, each giving what the function of its name in sql/migrations gives in PostgreSQL.
 create macro wpp_text(given) as case json_type(given) when 'VARCHAR' then nullif(json_extract_string(given, '$'), '') end;
 
+create macro wpp_id(given) as case when length(wpp_text(given)) <= 200 then wpp_text(given) end;
+
 create macro wpp_flag(given) as case json_type(given) when 'BOOLEAN' then json_extract_string(given, '$') = 'true' end;
 
 create macro wpp_digits(given) as try_cast(nullif(regexp_extract(given, '^[0-9]{1,18}$'), '') as bigint);
@@ -146,8 +148,8 @@ end;
 
 create macro wpp_about(content) as
     coalesce(
-        wpp_text(json_extract(content, '$.protocolMessage.key.id')),
-        wpp_text(json_extract(content, '$.reactionMessage.key.id'))
+        wpp_id(json_extract(content, '$.protocolMessage.key.id')),
+        wpp_id(json_extract(content, '$.reactionMessage.key.id'))
     );
 
 create macro wpp_target(type, payload) as case type
@@ -156,10 +158,10 @@ create macro wpp_target(type, payload) as case type
     end
     when 'messages.update'
         then case
-            when json_extract(payload, '$.update.message') is not null then wpp_text(json_extract(payload, '$.key.id'))
+            when json_extract(payload, '$.update.message') is not null then wpp_id(json_extract(payload, '$.key.id'))
         end
-    when 'messages.reaction' then wpp_text(json_extract(payload, '$.key.id'))
-    when 'chats.update' then wpp_text(json_extract(payload, '$.messages[0].message.key.id'))
+    when 'messages.reaction' then wpp_id(json_extract(payload, '$.key.id'))
+    when 'chats.update' then wpp_id(json_extract(payload, '$.messages[0].message.key.id'))
 end;
 
 create macro wpp_change_of(content) as case

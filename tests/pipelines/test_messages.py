@@ -296,6 +296,17 @@ def test_one_person_with_two_addresses_reacts_once(lake: Lake) -> None:
     assert [row["reaction_emojis"] for row in view(lake) if row["message_id"] == "M"] == [["😂"]]
 
 
+@pytest.mark.parametrize(("length", "reactions"), [(200, 1), (201, 0), (100_000, 0)])
+def test_an_id_of_any_length_is_loaded_and_only_one_as_clients_make_joins(
+    lake: Lake, length: int, reactions: int
+) -> None:
+    """An entry of an index has its bound, and no event may be refused for that."""
+    key, reactor = "é" * length, message(BIA, key="R")["key"]
+    said = {"key": {"remoteJid": group(), "id": key}, "reaction": {"key": reactor, "text": "👍"}}
+    loaded(lake, event(message(ANA, key=key)), event(said, kind="messages.reaction"))
+    assert only(lake)["reactions"] == reactions
+
+
 def test_what_is_said_of_a_message_of_another_chat_is_not_said_of_this_one(lake: Lake) -> None:
     elsewhere = message(BIA, key="D", chat=group(2))
     elsewhere["message"] = {"protocolMessage": {"key": {"id": "M", "remoteJid": group(2)}, "type": "REVOKE"}}
