@@ -66,7 +66,7 @@ lint: venv ## Check style, types, imports, docstrings, Markdown, and that docs a
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/interrogate --quiet receiver pipelines devstack
-	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md CONTEXT.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs benchmarks
+	$(BIN)/pymarkdown --config pyproject.toml scan --recurse README.md README.pt-BR.md CONTEXT.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs benchmarks
 	$(BIN)/python docs/reference.py --check
 
 docs: venv ## Write .env.example, docs/cli.md and the tables of settings and columns in docs anew, from the code

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import architecture
 import pyarrow as pa
 import typer
 from pydantic import SecretStr
@@ -171,6 +172,7 @@ def documents() -> dict[str, str]:
     return {
         ".env.example": "\n".join(environment()),
         "docs/cli.md": "\n".join(commands()).rstrip() + "\n",
+        "docs/images/architecture.svg": "\n".join(architecture.svg()) + "\n",
         **{name: with_blocks((ROOT / name).read_text(), found) for name, found in blocks.items()},
     }
 

@@ -22,7 +22,8 @@ from pipelines.snapshots.schemas import PAYLOAD_FIELDS, SCHEMAS
 from receiver.settings import ReceiverSettings
 
 DOCS = sorted(ROOT.glob("docs/**/*.md")) + [
-    ROOT / name for name in ("README.md", "CONTEXT.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+    ROOT / name
+    for name in ("README.md", "README.pt-BR.md", "CONTEXT.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 ]
 TABLES = (ROOT / "docs/tables.md").read_text()
 # What an update of a message holds, by the rule that it asks for.
@@ -200,7 +201,7 @@ def test_docstrings_name_the_thing() -> None:
 
 
 def test_the_readme_has_every_module_and_no_other() -> None:
-    tree = (ROOT / "README.md").read_text().split("```text")[2].split("```")[0]
+    tree = (ROOT / "README.md").read_text().split("```text")[1].split("```")[0]
     modules = {path.name for package in ("receiver", "pipelines") for path in (ROOT / package).rglob("*.py")}
     assert set(re.findall(r"\b\w+\.py\b", tree)) == modules - {"__init__.py"}
 
