@@ -1,5 +1,6 @@
 """A column is the same wherever it stands: in the migrations, in what a load copies, in the snapshots."""
 
+import re
 import struct
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 from factories import RECEIVED, event, event_id, group, line, message, participant
 from lake import Lake
+from project import ROOT
 
 from pipelines.db.queries import query
 from pipelines.loading.events import COLUMNS, FIXED, OF_BODY
@@ -130,3 +132,16 @@ def test_each_column_of_an_event_has_its_own_value(lake: Lake) -> None:
         group(2),
         later,
     )
+
+
+def test_the_diagram_has_every_reference_and_no_other(lake: Lake) -> None:
+    """One that is never null has exactly one row at its other end, else none or one."""
+    found = lake.rows(
+        "select confrelid::regclass::text, case when attnotnull then '||' else '|o' end, conrelid::regclass::text,"
+        " attname::text from pg_constraint join pg_attribute on attrelid = conrelid and attnum = any(conkey)"
+        " where contype = 'f'"
+    )
+    [diagram] = re.findall(r"```mermaid\nerDiagram\n(.*?)```", (ROOT / "docs" / "tables.md").read_text(), re.DOTALL)
+    drawn = re.findall(r"(\w+) (\|[|o])--o\{ (\w+) : (\w+)", diagram)
+    assert len(drawn) == diagram.count("--")
+    assert sorted(drawn) == sorted(found)
