@@ -284,7 +284,6 @@ def test_the_data_directory_wins_over_what_leads_elsewhere(
     assert wpp_lake("rebuild", "--data-dir", tmp_path).stdout.startswith("1 files, 1 lines: 1 loaded")
 
 
-@pytest.mark.usefixtures("dagster_home")
 @pytest.mark.usefixtures("lake")
 def test_bodies_are_signed_and_sent_and_the_same_one_is_one_event(
     lake: Lake, s3: "S3", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -304,6 +303,7 @@ def test_bodies_are_signed_and_sent_and_the_same_one_is_one_event(
     assert lake.load(datetime.now(UTC)).loaded == 1
 
 
+@pytest.mark.usefixtures("dagster_home")
 def test_an_interrupted_load_says_so_in_one_line(lake: Lake) -> None:
     lake.land(line(event()))
     command = [sys.executable, "-m", "pipelines.cli", "load"]
