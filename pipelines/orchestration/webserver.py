@@ -7,7 +7,7 @@ refused, and the path /metrics. Not: who may use it, it has no login; what the m
 import os
 import re
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dagster_webserver import app, cli
 from dagster_webserver.webserver import DagsterWebserver
@@ -18,7 +18,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipelines.orchestration.metrics import Metrics
+if TYPE_CHECKING:
+    from pipelines.orchestration.metrics import Metrics
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 _PORT = re.compile(r":\d+$")
@@ -82,7 +83,8 @@ class GuardedWebserver(DagsterWebserver[Any, Any]):
     """
 
     def __init__(self, named_hosts: frozenset[str], *args: Any, **kwargs: Any) -> None:
-        self._named_hosts, self._metrics = named_hosts, Metrics()
+        self._named_hosts = named_hosts
+        self._metrics: Metrics | None = None
         super().__init__(*args, **kwargs)
 
     def build_middleware(self) -> list[Middleware]:
@@ -94,7 +96,10 @@ class GuardedWebserver(DagsterWebserver[Any, Any]):
         return [Route("/metrics", self.metrics_endpoint), *super().build_routes()]  # type: ignore[no-untyped-call]  # it is annotated nowhere
 
     async def metrics_endpoint(self, _: Request) -> Response:
-        """Answer with the metrics in Prometheus' text format."""
+        """Answer with the metrics in Prometheus' text format. What gathers them takes memory, once somebody scrapes."""
+        from pipelines.orchestration.metrics import Metrics  # noqa: PLC0415  the same
+
+        self._metrics = self._metrics or Metrics()
         return Response(await self._metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     def make_security_headers(self) -> dict[str, str]:
