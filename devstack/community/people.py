@@ -29,6 +29,8 @@ SUBJECTS = {
 }
 LATE = 0.25  # of the people: they come after the first week
 HIDES_PHONE = 0.12
+STAYS = 0.7
+OLD_EVERY = 6  # of so many groups one is of before 2022: another form of address, and phones are shown
 PEAKS = (9.5, 12.5, 20.5, 22.5)  # local hours at which people like to write
 WEEKDAYS = (1.0, 1.05, 1.1, 1.05, 0.95, 0.6, 0.55)  # from Monday
 
@@ -73,16 +75,17 @@ def community(chance: random.Random, weeks: int, people: int, groups: int) -> li
     everybody = [_person(chance, number, weeks) for number in range(people)]
     found = []
     for number, (subject, level) in enumerate(list(SUBJECTS.items())[:groups]):
-        jid = f"5500910100001-150000{number:04}@g.us" if number % 6 == 5 else f"1203630010200{number:05}@g.us"  # noqa: PLR2004
+        is_old = number % OLD_EVERY == OLD_EVERY - 1
+        jid = f"5500910100001-150000{number:04}@g.us" if is_old else f"1203630010200{number:05}@g.us"
         share = min(0.9, 0.15 + level / 3)
         members = [everybody[0], *(person for person in everybody[1:] if chance.random() < share)]
-        found.append(Group(jid, subject, "pn" if number % 6 == 5 else "lid", level, members))  # noqa: PLR2004
+        found.append(Group(jid, subject, "pn" if is_old else "lid", level, members))
     return found
 
 
 def _person(chance: random.Random, number: int, weeks: int) -> Person:
     begin = chance.uniform(0.2, weeks) if number and chance.random() < LATE else 0.0
-    stays = chance.random() < 0.7 or not number  # noqa: PLR2004
+    stays = chance.random() < STAYS or not number
     return Person(
         lid=f"{910200000000000 + number}@lid",
         phone=f"{5500910200000 + number}@s.whatsapp.net",

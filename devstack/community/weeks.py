@@ -232,7 +232,8 @@ class _Story:
     def _reactions(self, this: Said) -> Iterator[Event]:
         chance, there = self._chance, self._there(this.at, awake=True)
         weights = [person.weight for person in there]
-        for person in set(chance.choices(there, weights, k=1 + min(7, int(chance.expovariate(0.8))))):
+        chosen = chance.choices(there, weights, k=1 + min(7, int(chance.expovariate(0.8))))
+        for person in dict.fromkeys(chosen):  # a set has another order in each process
             at, emoji = this.at + timedelta(seconds=chance.lognormvariate(4.5, 1.2)), chance.choice(words.EMOJIS)
             yield from self._reaction(this, person, emoji, at)
             if chance.random() < TAKEN_BACK:

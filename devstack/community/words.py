@@ -45,6 +45,7 @@ LINKS = (
     ("https://exemplo.test/palestra", "Palestra gravada"),
 )
 NAMES = ("✨", "2026", "🚀", "(oficial)", "🇧🇷")
+GOES_ON = 0.3  # of the answers
 FILES = ("curriculo.pdf", "slides-meetup.pdf", "planilha.xlsx", "edital.pdf")
 
 
@@ -56,4 +57,4 @@ def opening(chance: random.Random) -> str:
 def answer(chance: random.Random) -> str:
     """Return what somebody answers: one piece, or several."""
     said = chance.sample(ANSWERS, chance.choice((1, 1, 1, 2, 3)))
-    return ", ".join(said) + (f" {chance.choice(TOPICS)} {chance.choice(TAILS)}" if chance.random() < 0.3 else "")  # noqa: PLR2004
+    return ", ".join(said) + (f" {chance.choice(TOPICS)} {chance.choice(TAILS)}" if chance.random() < GOES_ON else "")

@@ -29,11 +29,11 @@ from pipelines.cli.options import (
     UntilHour,
     check_range,
     connect_lake,
+    explained,
     fail,
     folder,
     read_settings,
 )
-from pipelines.errors import WppLakeError, first_line
 from pipelines.landing.hours import parse_day, parse_hour
 
 if TYPE_CHECKING:
@@ -45,15 +45,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=verbs.options)
 app.registered_commands += audit.app.registered_commands + sql.app.registered_commands
 app.add_typer(quarantine.app, name="quarantine")
-
-
-# By the name of an error's class, for importing the classes takes long.
-HINTS = {
-    "OperationalError": "does PostgreSQL run where DATABASE_URL leads? `wpp-lake doctor` tries what the lake stands on",
-    "BotoCoreError": "does the object store run, and take the key? `wpp-lake doctor` tries what the lake stands on",
-    "ClientError": "does the object store run, and take the key? `wpp-lake doctor` tries what the lake stands on",
-    "BaseError": "does the object store run, and take the key? `wpp-lake doctor` tries what the lake stands on",
-}
 
 
 def main() -> None:
@@ -70,17 +61,7 @@ def main() -> None:
             raise
         if not isinstance(error, Exception):  # Dagster's own, in the place of a signal
             fail("interrupted")
-        fail(*told(error))
-
-
-def told(error: Exception) -> tuple[str, str]:
-    """Return what is said of an error, and the hint that goes with it, empty where there is none."""
-    if isinstance(error, WppLakeError):
-        return str(error), ""
-    hint = next((hint for name, hint in HINTS.items() if name in {kind.__name__ for kind in type(error).__mro__}), "")
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}", hint
-    return f"{type(error).__name__}: {first_line(error)}", hint
+        fail(*explained(error))
 
 
 def with_stack_commands() -> typer.Typer:
@@ -190,12 +171,13 @@ def rebuild(
     if accept_loss and not reason:
         fail("--accept-loss needs --reason WHY, which is recorded")
     with connect_lake(data_dir) as conn:
+        from pipelines.figures.lake import REBUILD
         from pipelines.landing.zone import LandingZone
         from pipelines.loading.load import AcceptedLoss
         from pipelines.loading.load import rebuild as rebuild_tables
 
         accepted = AcceptedLoss(by or getpass.getuser(), reason) if accept_loss and reason else None
-        print(rebuild_tables(conn, LandingZone(read_settings(data_dir)), "rebuild", accepted))
+        print(rebuild_tables(conn, LandingZone(read_settings(data_dir)), REBUILD, accepted))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from pipelines import env_file
+from pipelines.errors import WppLakeError, first_line
 from pipelines.settings import LakeSettings
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ UntilDate = Annotated[
     str | None, typer.Option("--to", metavar="DATE", help="With --date: all dates until this one, included.")
 ]
 DEFAULT_DATA_DIR = Path(".wpp-lake")
+_TRIED = "`wpp-lake doctor` tries what the lake stands on"
+_STORE = f"does the object store run, and take the key? {_TRIED}"
+# By the name of an error's class, for importing the classes takes long.
+HINTS = {
+    "OperationalError": f"does PostgreSQL run where DATABASE_URL leads? {_TRIED}",
+    "BotoCoreError": _STORE,
+    "ClientError": _STORE,
+    "BaseError": _STORE,
+}
 
 
 def connect_lake(data_dir: Path) -> "Connection":
@@ -58,6 +68,16 @@ def check_range(begin: str | None, end: str | None, option: str) -> None:
         fail(f"--to needs {option}, where the range begins")
     if end and begin and end < begin:
         fail(f"{end} is before {begin}")
+
+
+def explained(error: Exception) -> tuple[str, str]:
+    """Return what is said of an error, and the hint that goes with it, empty where there is none."""
+    if isinstance(error, WppLakeError):
+        return str(error), ""
+    hint = next((HINTS[kind.__name__] for kind in type(error).__mro__ if kind.__name__ in HINTS), "")
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}", hint
+    return f"{type(error).__name__}: {first_line(error)}", hint
 
 
 def fail(message: str, hint: str = "") -> NoReturn:

@@ -26,13 +26,20 @@ def hour_key(hour: datetime) -> str:
 
 
 def hours_between(first: datetime, last: datetime) -> list[datetime]:
-    """Return the UTC hours from one to another, both included."""
+    """Return the UTC hours from one to another, both included. Raises PartitionKeyError where that is backwards."""
+    _check_order(first, last)
     return [first + timedelta(hours=number) for number in range(int((last - first) / timedelta(hours=1)) + 1)]
 
 
 def dates_between(first: date, last: date) -> list[date]:
-    """Return the dates from one to another, both included."""
+    """Return the dates from one to another, both included. Raises PartitionKeyError where that is backwards."""
+    _check_order(first, last)
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
+
+
+def _check_order(first: date, last: date) -> None:
+    if last < first:
+        raise PartitionKeyError(f"{last} is before {first}")
 
 
 def read_hour(key: str) -> datetime:
@@ -54,12 +61,20 @@ def parse_hour(key: str) -> datetime:
     return hour
 
 
-def parse_day(key: str) -> date:
-    """Return the UTC date of a key: 2026-05-21. Raises PartitionKeyError."""
+def read_day(key: str) -> date:
+    """Return the UTC date of a key, whenever that is. Raises PartitionKeyError."""
     try:
         day = date.fromisoformat(key)
     except ValueError:
         day = None
-    if day is None or day.isoformat() != key or not FIRST_DATE <= day <= today():
+    if day is None or day.isoformat() != key:
+        raise PartitionKeyError(f"{key} is not a date as 2026-05-21")
+    return day
+
+
+def parse_day(key: str) -> date:
+    """Return the UTC date of a key: 2026-05-21. Raises PartitionKeyError."""
+    day = read_day(key)
+    if not FIRST_DATE <= day <= today():
         raise PartitionKeyError(f"{key} is not a date from {FIRST_DATE} to today")
     return day

@@ -17,7 +17,7 @@ from pydantic import Field
 from pipelines.audit.verify import verify
 from pipelines.figures.lake import REBUILD
 from pipelines.landing.authenticity import Verifier
-from pipelines.landing.hours import dates_between, hour_key, hours_between, parse_hour, read_hour
+from pipelines.landing.hours import dates_between, hour_key, hours_between, parse_hour, read_day, read_hour
 from pipelines.loading import quarantine
 from pipelines.loading.load import AcceptedLoss, load, rebuild
 from pipelines.orchestration import orphaned_runs, reports
@@ -52,9 +52,9 @@ class Dates(dg.Config):
     only_stale: bool = Field(default=False, description="Leave the files that show what the tables have.")
 
     def keys(self) -> list[date]:
-        """Return the dates. Raises ValueError."""
-        first = date.fromisoformat(self.first)
-        return dates_between(first, date.fromisoformat(self.last) if self.last else first)
+        """Return the dates. Raises PartitionKeyError."""
+        first = read_day(self.first)
+        return dates_between(first, read_day(self.last) if self.last else first)
 
 
 class Rebuild(dg.Config):
@@ -115,7 +115,7 @@ def load_hours(context: dg.OpExecutionContext, config: Hours) -> Iterator[dg.Out
     with explained(), lake.database() as conn:
         hours = config.keys()
         counts = load(conn, lake.landing_zone(), hours, context.run_id)
-        done = reports.loaded(conn, hours[0], hours[-1], context.run_id) if hours else []
+        done = reports.loaded(conn, hours[0], hours[-1], context.run_id)
         _tell(context, reports.of_load(conn, hours, done))
     context.log.info("%s", counts)
     yield dg.Output(None, metadata=asdict(counts))
@@ -172,7 +172,7 @@ def rebuild_tables(context: dg.OpExecutionContext, config: Rebuild) -> None:
         raise dg.Failure("Say why the loss is accepted (`reason`), and who accepts it (`by`): both are recorded")
     with explained(), lake.database() as conn:
         counts = rebuild(conn, lake.landing_zone(), REBUILD, loss if config.accept_loss else None)
-        _tell(context, reports.of_load(conn, [], []))
+        _tell(context, reports.of_checks(conn))
     context.log.info("%s", counts)
 
 
@@ -184,16 +184,23 @@ def rebuild_job() -> None:
     rebuild_tables()
 
 
+def _ids(texts: Iterable[str]) -> set[UUID]:
+    try:
+        return set(map(UUID, texts))
+    except ValueError:
+        raise dg.Failure("Name entries by their ids, as `wpp-lake quarantine ls` shows them: one is no UUID") from None
+
+
 @dg.op(out=dg.Out(dg.Nothing))
 def retry_entries(context: dg.OpExecutionContext, config: Entries) -> None:
     """Load open entries of the quarantine again; what still can't be loaded stays open."""
     orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake = Lake()
     with explained(), lake.database() as conn:
-        ids = {UUID(text) for text in config.ids}
+        ids = _ids(config.ids)
         opened = [each for each in quarantine.entries(conn, reason=config.reason) if not ids or each["id"] in ids]
         became = quarantine.retry(conn, lake.landing_zone(), opened)
-        _tell(context, reports.of_load(conn, [], []))
+        _tell(context, reports.of_checks(conn))
     loaded, still, anew = became["loaded"], became["open"], became["pending"]
     context.log.info("%d loaded, %d still open, %d files to load anew", loaded, still, anew)
     if missing := len(ids) - len(opened) if ids else 0:

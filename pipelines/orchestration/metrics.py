@@ -105,7 +105,7 @@ class Metrics:
             found = lake.figures(conn)
             waits = waiting(conn, LandingZone(settings, patient=False), now)
             with suppress(QueryCanceled):  # a backlog without snapshots may have too many to count: they are left out
-                for table, number in lake.rows(conn).items():
+                for table, number in lake.known_rows(conn).items():
                     shown.set("wpp_lake_rows", number, table)
         shown.set("wpp_lake_pending_files", waits.files)
         shown.set("wpp_lake_oldest_pending_seconds", _age(waits.since, now))

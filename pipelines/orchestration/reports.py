@@ -49,7 +49,7 @@ def loaded(conn: Connection, first: datetime, last: datetime, loader: str, since
 def of_tables(conn: Connection, hours: Sequence[datetime], done: Iterable[Loaded]) -> dict[str, dict[str, Metadata]]:
     """Return the metadata of each table's partitions of these hours, by table and key of the hour."""
     by_hour = {each.hour: each for each in done}
-    rows = lake.rows(conn)
+    rows = lake.known_rows(conn)
     (newest,) = conn.execute(query("checks/newest_event")).fetchone() or (None,)
     open_lines = sum(number for _, number in conn.execute(query("reconcile/open")))
     shared: Metadata = {"quarantine_open": open_lines, "types": types(conn, min(hours), max(hours) + HOUR)}

@@ -1,11 +1,15 @@
 """The invented community: always the same, with a rhythm, and of events that the pipeline understands."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from datetime import date, datetime, timedelta
 
 import orjson
 import pytest
 from factories import SECRET, sign
+from project import ROOT
 
 from devstack.community.requests import signed
 from devstack.community.weeks import BRAZIL, Event, events
@@ -26,7 +30,21 @@ def content(event: Event) -> dict[str, object]:
     return event.payload.get("message") or {}
 
 
-def test_the_same_weeks_are_the_same_events(invented: list[Event]) -> None:
+DIGEST = (
+    "from datetime import date; from hashlib import sha256; from devstack.community.weeks import events;"
+    f"print(sha256(repr(events({WEEKS}, date.fromisoformat('{LAST}'))).encode()).hexdigest())"
+)
+
+
+def test_the_same_weeks_are_the_same_events_in_every_process(invented: list[Event]) -> None:
+    """Whatever the seed by which a process orders its sets."""
+    found = [
+        subprocess.check_output(
+            [sys.executable, "-c", DIGEST], cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": seed}, text=True
+        )
+        for seed in ("1", "2")
+    ]
+    assert found[0] == found[1]
     assert events(WEEKS, LAST) == invented
     others = {event.id for event in events(WEEKS, LAST, seed=2) if event.type == "messages.upsert"}
     assert others

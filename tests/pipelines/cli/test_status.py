@@ -21,6 +21,7 @@ from pipelines.loading.pending import note_hours
 from pipelines.orchestration.code_server import SOCKET
 from pipelines.parsing.extraction import RULES_VERSION
 from pipelines.settings import LakeSettings
+from pipelines.snapshots.write import write_snapshots
 
 
 @pytest.fixture
@@ -162,3 +163,13 @@ def test_what_the_last_reconcile_found_and_a_job_that_fails_are_faults(lake: Lak
         "checks of the last reconcile failed: as_loaded (docs/runbook.md)",
         "the last run of snapshot failed",
     ]
+
+
+def test_rows_are_those_of_the_tables_whatever_a_snapshot_has(lake: Lake) -> None:
+    """Also where somebody has deleted some by hand, of a date whose Parquet file is current."""
+    lake.land(line(event(), 1), line(event(), 2))
+    lake.load()
+    list(write_snapshots(lake.settings, lake.snapshots, RECEIVED.date()))
+    lake.connection.execute("delete from whatsapp_events where landing_line = 2")
+    found = collect(lake.settings)
+    assert (found["counts"]["whatsapp_events"], found["rows"]["whatsapp_events"]) == (1, 1)

@@ -68,6 +68,9 @@ def test_a_range_of_hours_is_loaded(lake: Lake, instance: dg.DagsterInstance) ->
 @pytest.mark.usefixtures("lake")
 def test_what_is_no_hour_is_said(instance: dg.DagsterInstance) -> None:
     assert failure(press(instance, "load_range", first="yesterday")) == "yesterday is not an hour as 2026-05-21-06:00"
+    assert failure(press(instance, "snapshot_range", first="soon")) == "soon is not a date as 2026-05-21"
+    assert "is before" in failure(press(instance, "snapshot_range", first="2026-05-21", last="2026-05-20"))
+    assert "no UUID" in failure(press(instance, "quarantine_retry", ids=["first"]))
 
 
 def test_a_range_of_dates_is_written(lake: Lake, instance: dg.DagsterInstance) -> None:
