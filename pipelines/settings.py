@@ -41,6 +41,12 @@ class LakeSettings(BaseSettings):
         description="JSON list of secrets that verify landed lines and are never accepted from a sender: every secret "
         "that ever signed one; `up` adds those of its earlier starts",
     )
+    erasure_key: SecretStr | None = Field(
+        default=None,
+        description="the key of the list of erasures, 32 bytes or more: without it nobody learns from the list who was "
+        "forgotten, and with erasures nothing is loaded; keep it elsewhere than the buckets "
+        "([privacy.md](privacy.md#the-key))",
+    )
     landing_bucket: str = Field(default="wpp-landing", description="bucket of the landing zone, which must exist")
     snapshot_bucket: str = Field(default="wpp-snapshots", description="bucket of the snapshots, which must exist")
     load_verify: bool = Field(
@@ -168,6 +174,11 @@ class LakeSettings(BaseSettings):
         former = (*self.whatsapp_webhook_previous_secrets, *self.whatsapp_webhook_retired_secrets)
         every = (self.whatsapp_webhook_secret, *former)
         return tuple(os.fsencode(secret.get_secret_value()) for secret in every if secret)
+
+    @property
+    def erasure_key_bytes(self) -> bytes | None:
+        """The erasure key, None where there is none."""
+        return os.fsencode(self.erasure_key.get_secret_value()) if self.erasure_key else None
 
     @property
     def store_keys(self) -> tuple[str, str, str | None] | None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from pipelines.db.connection import Connection
 from pipelines.landing.authenticity import Verifier
-from pipelines.landing.format import LandingLineError, decode_line, split_lines
+from pipelines.landing.format import LandingLineError, decode_line, decode_tombstone, split_lines
 from pipelines.landing.zone import FetchedFile, LandingZone
 from pipelines.loading.ledger import Entry, entries
 from receiver.landing import NEWLINES_TO_SPACES, hour_prefix
@@ -41,7 +41,8 @@ def _failures(fetched: FetchedFile, verifier: Verifier, entry: Entry | None) -> 
     if fetched.fault:
         yield f"{key}: the store can't give it: {fetched.fault}"
     elif (fault := verifier.file_fault(key, fetched.content, fetched.metadata)) or (
-        entry and (fault := _other_than_loaded(fetched.content, entry))
+        entry and not verifier.is_erasures(key, fetched.content, fetched.metadata)
+        and (fault := _other_than_loaded(fetched.content, entry))
     ):
         yield f"{key}: {fault}"
     for number, line in enumerate(split_lines(fetched.content), 1):
@@ -49,6 +50,8 @@ def _failures(fetched: FetchedFile, verifier: Verifier, entry: Entry | None) -> 
             event = decode_line(line)
             signed = event.signed
         except LandingLineError as error:
+            if (tombstone := decode_tombstone(line)) and verifier.is_tombstone(tombstone):
+                continue
             yield f"{key}:{number}: {error}"
             continue
         if not verifier.is_signed(event, signed):

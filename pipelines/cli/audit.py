@@ -24,7 +24,7 @@ def verify(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     from pipelines.landing.authenticity import Verifier
     from pipelines.landing.zone import LandingZone
 
-    verifier = Verifier(settings.webhook_secrets)
+    verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
     with connect_lake(data_dir) as conn:
         lines, failures = verify_lines(conn, LandingZone(settings), verifier, chosen)
     for failure in failures:
@@ -73,7 +73,7 @@ def trace(
     from pipelines.landing.zone import LandingZone
     from pipelines.snapshots.bucket import SnapshotStore
 
-    verifier = Verifier(settings.webhook_secrets)
+    verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
     with connect_lake(data_dir) as conn:
         found = follow(conn, LandingZone(settings), SnapshotStore(settings), verifier, event_id)
     if as_json:

@@ -30,14 +30,20 @@ class LandingLineError(WppLakeError, ValueError):
 
 
 class LandedEvent(msgspec.Struct, frozen=True):
-    """One landed line. `body` is the verbatim JSON text; `signed` gives the bytes that the sender signed."""
+    """One landed line. `body` is the verbatim JSON text; `signed` gives the bytes that the sender signed.
+
+    A line from which somebody was erased has no signature: `erased` is the id of the erasure, `mac` what vouches for
+    it, and what `signed` gives is the body as it was written then.
+    """
 
     event_id: str
     received_at: datetime
     contract: Contract
-    signature: str
     body: msgspec.Raw
+    signature: str = ""
     raw: str | None = None
+    erased: str | None = None
+    mac: str = ""
 
     @property
     def signed(self) -> bytes:
@@ -50,7 +56,16 @@ class LandedEvent(msgspec.Struct, frozen=True):
             raise LandingLineError("raw is not base64") from error
 
 
+class Tombstone(msgspec.Struct, frozen=True):
+    """What is left of a line that was no event, and held somebody who was erased; `reason` is why it was none."""
+
+    erased: str
+    reason: str
+    mac: str = ""
+
+
 _decoder = msgspec.json.Decoder(LandedEvent)
+_tombstones = msgspec.json.Decoder(Tombstone)
 
 
 def split_lines(content: bytes) -> list[bytes]:
@@ -81,12 +96,22 @@ def decode_line(line: bytes) -> LandedEvent:
         raise LandingLineError("a value is not UTF-8") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise LandingLineError(_QUOTED.sub("a value", str(error))) from error
+    if not event.signature and not event.erased:
+        raise LandingLineError("Object missing required field `signature`")
     if event.received_at.tzinfo is not UTC:
         _check_time(event.received_at)
     if text is line:
         return event
     start = text.rindex(bytes(event.body))  # the receiver's last; a replaced escape is as long as what it replaces
     return msgspec.structs.replace(event, body=msgspec.Raw(line[start : start + len(bytes(event.body))]))
+
+
+def decode_tombstone(line: bytes) -> Tombstone | None:
+    """Return the tombstone that a line is, None for any other line."""
+    try:
+        return _tombstones.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _check_time(received_at: datetime) -> None:

@@ -79,7 +79,7 @@ class LandingZone:
     """
 
     def __init__(self, settings: LakeSettings, *, patient: bool = True) -> None:
-        self._settings = settings
+        self.settings = settings
         config: S3Config = {"region": settings.aws_region, "virtual_hosted_style_request": False}
         if settings.aws_endpoint_url_s3:
             config["endpoint"] = settings.aws_endpoint_url_s3
@@ -87,7 +87,7 @@ class LandingZone:
             config["access_key_id"], config["secret_access_key"], token = keys
             if token:
                 config["session_token"] = token
-        self._store = S3Store(
+        self.store = S3Store(
             settings.landing_bucket,
             config=config,
             client_options=FOR_WORK if patient else FOR_A_QUESTION,
@@ -98,17 +98,30 @@ class LandingZone:
         """Yield every landing file, or one hour's, in pages of at most 1,000; other objects are passed over."""
         prefix, last = PREFIX if hour is None else hour_prefix(hour), ""
         try:
-            for page in obstore.list(self._store, prefix=prefix, chunk_size=1000):
+            for page in obstore.list(self.store, prefix=prefix, chunk_size=1000):
                 last = page[-1]["path"]
                 yield _landing_files((meta["path"], meta["size"], meta["e_tag"]) for meta in page)
         except obstore.exceptions.InvalidPathError:  # a key that this client has no word for, among the next ones
-            pages = object_store.client(self._settings).get_paginator("list_objects_v2")
-            for found in pages.paginate(Bucket=self._settings.landing_bucket, Prefix=prefix, StartAfter=last):
+            pages = object_store.client(self.settings).get_paginator("list_objects_v2")
+            for found in pages.paginate(Bucket=self.settings.landing_bucket, Prefix=prefix, StartAfter=last):
                 yield _landing_files((each["Key"], each["Size"], each["ETag"]) for each in found.get("Contents", ()))
+
+    def find(self, keys: Iterable[str]) -> list[LandingFile]:
+        """Return these files as the store has them now, without those that it lacks."""
+        found = []
+        for key in keys:
+            try:
+                meta = obstore.head(self.store, key)
+            except FileNotFoundError:
+                continue
+            found += _landing_files([(key, meta["size"], meta["e_tag"])])
+        return found
 
     def verifier(self) -> Verifier | None:
         """Return what its lines are verified with, None where LOAD_VERIFY=false. Raises NoSecretError."""
-        return Verifier(self._settings.webhook_secrets) if self._settings.load_verify else None
+        if not self.settings.load_verify:
+            return None
+        return Verifier(self.settings.webhook_secrets, self.settings.erasure_key_bytes)
 
     def fetch(self, files: Iterable[LandingFile]) -> Iterator[FetchedFile]:
         """Yield the files with their bytes, in their order, some of them fetched ahead: bounded in number and bytes."""
@@ -132,12 +145,12 @@ class LandingZone:
     def _check_fault(self, file: LandingFile) -> None:
         """Raise unless it is the file's own fault that the store doesn't give it: it says that it has it, or not."""
         try:
-            obstore.head(self._store, file.key)
+            obstore.head(self.store, file.key)
         except FileNotFoundError:  # though it was listed; where there is no bucket either, that can't be listed
             next(self.files(file.hour), None)
 
     def _get(self, key: str) -> "tuple[GetResult, bytes]":
-        found = obstore.get(self._store, key)
+        found = obstore.get(self.store, key)
         return found, bytes(found.bytes())
 
 

@@ -8,10 +8,11 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
+from pipelines.landing.authenticity import written_by_erasure
 from pipelines.landing.zone import LandingFile, LandingZone
 from receiver.landing import PREFIX, hour_prefix
 
@@ -75,7 +76,7 @@ class Watch:
         stretch = {"after": self._after, "upto": upto, "began": self._began}
         with self._conn.transaction(), self._conn.cursor() as cursor:
             cursor.execute(query("alarms/lock"))
-            cursor.executemany(query("alarms/moved"), [{"key": file.key, "etag": file.etag} for file in moved])
+            cursor.executemany(query("alarms/moved"), moved)
             cursor.executemany(query("alarms/changed"), [{"key": file.key, "etag": file.etag} for file in changed])
             if self._in_order:
                 cursor.execute(query("alarms/missing"), listed | stretch)
@@ -84,13 +85,20 @@ class Watch:
 
     def _divided(
         self, files: Sequence[LandingFile], loaded: dict[str, str]
-    ) -> tuple[list[LandingFile], list[LandingFile]]:
-        """Fetch files, and return those with the bytes that were loaded, and those with others."""
-        moved: list[LandingFile] = []
+    ) -> tuple[list[dict[str, Any]], list[LandingFile]]:
+        """Fetch files; return those with the bytes that were loaded, or that an erasure made of them, and the others.
+
+        Of the former what the ledger has to say of them.
+        """
+        moved: list[dict[str, Any]] = []
         changed: list[LandingFile] = []
+        erasure_key = self._zone.settings.erasure_key_bytes
         for fetched in self._zone.fetch(files):
-            same = not fetched.fault and hashlib.sha256(fetched.content).hexdigest() == loaded[fetched.file.key]
-            (moved if same else changed).append(fetched.file)
+            file, digest = fetched.file, hashlib.sha256(fetched.content).hexdigest()
+            if not fetched.fault and (digest == loaded[file.key] or written_by_erasure(erasure_key, file.key, fetched.content, fetched.metadata)):
+                moved.append({"key": file.key, "etag": file.etag, "size": file.size, "sha256": digest})
+            else:
+                changed.append(file)
         return moved, changed
 
 

@@ -13,9 +13,10 @@ from typing import Any, Self
 import msgspec
 
 from pipelines.landing.authenticity import Verifier
-from pipelines.landing.zone import FetchedFile, LandingFile
+from pipelines.landing.zone import FetchedFile, LandingFile, hour_of
 from pipelines.loading.observations import Observations
 from pipelines.parsing.rows import NOT_AUTHENTIC, Row, UnloadableError, read_file, read_line
+from pipelines.redaction.lines import Eraser
 
 WHOLE_FILE = 0  # the line number of a file that was put aside as a whole
 HEAD_BYTES = 65_536  # what is kept of such a file: the landing zone has it all
@@ -36,10 +37,12 @@ class LandedRow(msgspec.Struct, frozen=True, eq=False, gc=False):
 class Batch:
     """The lines of some landing files, told apart: loadable or not. Line numbers count from 1.
 
-    A line must be one that `verifier` finds signed; None takes each for it.
+    A line must be one that `verifier` finds signed; None takes each for it. `eraser` takes out of each whoever is to be
+    forgotten, before anything else sees it.
     """
 
     verifier: Verifier | None
+    eraser: Eraser | None = None
     files: list[LandingFile] = field(default_factory=list)
     sha256: dict[str, str] = field(default_factory=dict)
     lines: Counter[str] = field(default_factory=Counter)
@@ -48,9 +51,11 @@ class Batch:
     seen: Observations | None = None
 
     @classmethod
-    def read(cls, fetched: Iterable[FetchedFile], verifier: Verifier | None) -> Self:
+    def read(
+        cls, fetched: Iterable[FetchedFile], verifier: Verifier | None, eraser: Eraser | None = None
+    ) -> Self:
         """Read the lines of some files."""
-        batch = cls(verifier)
+        batch = cls(verifier, eraser)
         for each in fetched:
             batch.add(each)
         batch.observe()
@@ -68,6 +73,8 @@ class Batch:
         except UnloadableError as error:
             del self.unloadable[bad:]
             self.lines[key] += 1
+            if self.eraser:
+                content = self.eraser.content(content, fetched.file.hour)
             self._put_aside(key, WHOLE_FILE, error.reason, error.detail, content[:HEAD_BYTES])
 
     def _add_lines(self, fetched: FetchedFile) -> int:
@@ -84,6 +91,8 @@ class Batch:
 
     def add_line(self, key: str, number: int, line: bytes) -> None:
         """Read one line."""
+        if self.eraser and (hour := hour_of(key)):
+            line = self.eraser.line(line, hour)
         try:
             self.loadable.append(LandedRow(key, number, read_line(line, self.verifier), line))
         except UnloadableError as error:
@@ -104,6 +113,7 @@ class Batch:
             return self
         return Batch(
             self.verifier,
+            self.eraser,
             [file for file in self.files if file.key in keys],
             self.sha256,
             self.lines,

@@ -31,6 +31,7 @@ from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.pending import forget_hours, list_everything, pending
 from pipelines.loading.store import exclusive_transaction, store
 from pipelines.prefetch import prefetch
+from pipelines.redaction.lines import Eraser, read_eraser
 
 # What shows that another load was quicker: at an event or a file, at each other, or with a rebuild.
 RACES = (errors.UniqueViolation, errors.DeadlockDetected, OvertakenError)
@@ -60,9 +61,13 @@ def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id:
     """Load what the ledger lacks of these UTC hours, batch by batch, and return what was done.
 
     `conn` is in autocommit mode. Any number of loads may run at once. A batch that fails leaves those before it loaded;
-    the next load goes on from there. What of these hours isn't what was loaded becomes an alarm. Raises NoSecretError.
+    the next load goes on from there. What of these hours isn't what was loaded becomes an alarm. Raises NoSecretError,
+    ErasureKeyError, ErasedMeanwhileError.
     """
     verifier = zone.verifier()
+    eraser = read_eraser(zone, verifier)
+    if eraser.erasures.revision:
+        conn.execute(query("erasure/announce"), {"revision": eraser.erasures.revision})
     done, loaded, began = LoadCounts(), 0, time.monotonic()
     hours = sorted({hour.replace(minute=0, second=0, microsecond=0) for hour in hours})
     (moment,) = conn.execute(query("load/moment")).fetchone() or (None,)
@@ -71,7 +76,7 @@ def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id:
         while files := list(islice(waiting, LISTED_FILES)):
             conn.execute(query("load/staging_tables"))
             left = sum(file.size for file in files)
-            for batch in _read_ahead(zone, verifier, files):
+            for batch in _read_ahead(zone, verifier, eraser, files):
                 done += load_batch(conn, batch, run_id)
                 size = sum(file.size for file in batch.files)
                 loaded, left = loaded + size, left - size
@@ -133,9 +138,11 @@ def progress(done: LoadCounts, loaded: int, left: int, seconds: float) -> str:
     return f"{done}; {done.lines / seconds:,.0f} lines/s, {share:.0%} left, about {remaining:,.0f} s"
 
 
-def _read_ahead(zone: LandingZone, verifier: Verifier | None, files: Iterable[LandingFile]) -> Iterator[Batch]:
+def _read_ahead(
+    zone: LandingZone, verifier: Verifier | None, eraser: Eraser, files: Iterable[LandingFile]
+) -> Iterator[Batch]:
     """Yield files in batches of read lines, the next one being read while Postgres has the one before."""
-    return prefetch(lambda batch: Batch.read(zone.fetch(batch), verifier), in_batches(files))
+    return prefetch(lambda batch: Batch.read(zone.fetch(batch), verifier, eraser), in_batches(files))
 
 
 def load_batch(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:

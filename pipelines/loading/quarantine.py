@@ -15,11 +15,11 @@ from pipelines.db.connection import Connection
 from pipelines.db.migrations import check_schema
 from pipelines.db.queries import query
 from pipelines.errors import WppLakeError
-from pipelines.landing.authenticity import Verifier
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.batches import BATCH_BYTES, WHOLE_FILE, Batch, LandedRow
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.store import exclusive_transaction, store
+from pipelines.redaction.lines import read_eraser
 
 Entry = dict[str, Any]
 ENTRY_BYTES = 1 << 11  # about what an entry takes beside its line
@@ -52,8 +52,9 @@ def retry(conn: Connection, zone: LandingZone, tried: Sequence[Entry]) -> Counte
     """
     check_schema(conn)
     verifier = zone.verifier()
+    eraser = read_eraser(zone, verifier)
     conn.execute(query("load/staging_tables"))
-    return sum((_retry(conn, verifier, ids) for ids in _bounded(tried)), Counter[str]())
+    return sum((_retry(conn, Batch(verifier, eraser), ids) for ids in _bounded(tried)), Counter[str]())
 
 
 def discard(conn: Connection, ids: Sequence[UUID], by: str, reason: str) -> int:
@@ -75,10 +76,10 @@ def _bounded(tried: Sequence[Entry]) -> Iterator[list[UUID]]:
         yield ids
 
 
-def _retry(conn: Connection, verifier: Verifier | None, ids: Sequence[UUID]) -> Counter[str]:
+def _retry(conn: Connection, batch: Batch, ids: Sequence[UUID]) -> Counter[str]:
     with exclusive_transaction(conn):
         found = conn.execute(query("quarantine/open"), {"ids": list(ids)}).fetchall()
-        batch, files = Batch(verifier), 0
+        files = 0
         for _, key, number, raw in found:
             if number == WHOLE_FILE:
                 files += conn.execute(query("quarantine/forget_file"), {"key": key}).rowcount

@@ -13,6 +13,7 @@ from psycopg.pq import TransactionStatus
 from pipelines.db import binary_copy
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query, run_steps
+from pipelines.errors import WppLakeError
 from pipelines.loading.batches import Batch, LandedRow
 from pipelines.loading.events import store_events
 from pipelines.loading.ledger import LoadCounts
@@ -20,6 +21,18 @@ from pipelines.loading.observations import GROUPS, JIDS, PAIRS
 from pipelines.loading.rejections import REFUSALS, rejected_lines, rejected_payloads
 
 Enter = Callable[[Sequence[LandedRow]], LoadCounts]
+
+
+class ErasedMeanwhileError(WppLakeError):
+    """The list of erasures has changed since a batch was read, which may show somebody who is to be forgotten."""
+
+
+def _check_erasures(conn: Connection, batch: Batch) -> None:
+    """Raise ErasedMeanwhileError unless a batch was read by the newest list of erasures that is known here."""
+    (announced,) = conn.execute(query("erasure/announced")).fetchone() or (None,)
+    known = batch.eraser.erasures.revision if batch.eraser is not None else None
+    if announced and (known is None or known < announced):
+        raise ErasedMeanwhileError("somebody was erased while this load was reading: load again")
 
 
 @contextmanager
@@ -53,6 +66,7 @@ def store(conn: Connection, batch: Batch, enter: Enter) -> LoadCounts:
 def _store_events(conn: Connection, batch: Batch, enter: Enter) -> LoadCounts:
     with _clean_transaction(conn):
         conn.execute(query("load/lock_events"))
+        _check_erasures(conn, batch)
         new = store_events(conn, batch.loadable)
         counts = enter(new)
         dates = {each.row.received_at.astimezone(UTC).date() for each in new}
@@ -69,6 +83,7 @@ def store_observations(conn: Connection, batch: Batch) -> None:
         binary_copy.copy(conn, "staged_groups", GROUPS, seen.group_rows())
         conn.execute(query("load/analyze_observations"))
         conn.execute(query("load/lock_people"))
+        _check_erasures(conn, batch)
         run_steps(conn, "observations")
         conn.execute(query("load/days"), {"dates": []})
         if seen.people or seen.groups:

@@ -220,7 +220,8 @@ def verify_lines(context: dg.OpExecutionContext, config: Verification) -> None:
     lake = Lake()
     with explained(), lake.database() as conn:
         hour = parse_hour(config.hour) if config.hour else None
-        lines, failures = verify(conn, lake.landing_zone(), Verifier(lake.settings().webhook_secrets), hour)
+        verifier = Verifier(lake.settings().webhook_secrets, lake.settings().erasure_key_bytes)
+        lines, failures = verify(conn, lake.landing_zone(), verifier, hour)
     for failure in failures[:MOST_LOGGED]:
         context.log.error("%s", failure)
     context.log.info("%d lines verified, %d failures", lines, len(failures))

@@ -15,7 +15,7 @@ import orjson
 
 from pipelines.errors import WppLakeError
 from pipelines.landing.authenticity import Verifier
-from pipelines.landing.format import LandingLineError, decode_line, split_lines, storable
+from pipelines.landing.format import LandingLineError, decode_line, decode_tombstone, split_lines, storable
 from pipelines.parsing.extraction import Extracted, extract
 
 NOT_AUTHENTIC = "not_authentic"
@@ -111,6 +111,8 @@ def read_line(line: bytes, verifier: Verifier | None = None) -> Row:
         event = decode_line(line)
         signed = event.signed
     except LandingLineError as error:
+        if (tombstone := decode_tombstone(line)) and (verifier is None or verifier.is_tombstone(tombstone)):
+            raise UnloadableError(tombstone.reason, f"erased by {tombstone.erased}: it was no event before") from None
         raise UnloadableError("bad_line", str(error)) from None
     if verifier and not verifier.is_signed(event, signed):
         raise UnloadableError(NOT_AUTHENTIC, "none of the secrets made its signature")

@@ -48,7 +48,7 @@ def _addresses(*names: str) -> Reader:
     return lambda payload: person(*map(payload.get, names))
 
 
-def _sender(path: str) -> Reader:
+def sender(path: str) -> Reader:
     """Read who sent a message from its key, which names the sender apart from the chat."""
 
     def read(payload: JSON) -> Person | None:
@@ -117,7 +117,7 @@ def _stub_people(payload: JSON) -> Iterator[Person | None]:
     if not is_among(stub, JOIN_REQUEST_STUBS):
         yield from map(member, read)
         return
-    author = _sender("key")(payload) or person(payload.get("participant"))
+    author = sender("key")(payload) or person(payload.get("participant"))
     action, method = (*parameters[1:3], None, None)[:2]
     for shown in read:
         if isinstance(shown, dict) and "id" not in shown:
@@ -176,7 +176,7 @@ _AUTHOR = _addresses("author", "authorPn")
 _GROUP_METADATA = Rule(author=(_AUTHOR,), objects=_roster, subject="subject", subject_time="subjectTime", metadata=True)
 _CONTACT = Rule(objects=_contact)
 MESSAGE = Rule(
-    author=(_sender("key"), _addresses("participant"), _other_side("key")),
+    author=(sender("key"), _addresses("participant"), _other_side("key")),
     time=("messageTimestamp",),
     name="pushName",
     people=_stub_people,
@@ -184,8 +184,8 @@ MESSAGE = Rule(
 
 RULES: Mapping[str, Rule] = {
     "messages.upsert": MESSAGE,
-    "messages.reaction": Rule(author=(_sender("reaction.key"),), time=("reaction.senderTimestampMs",)),
-    "messages.media-update": Rule(author=(_sender("key"),)),
+    "messages.reaction": Rule(author=(sender("reaction.key"),), time=("reaction.senderTimestampMs",)),
+    "messages.media-update": Rule(author=(sender("key"),)),
     "message-receipt.update": Rule(
         author=(lambda payload: person(at(payload, "receipt.userJid")),),
         time=("receipt.readTimestamp", "receipt.receiptTimestamp"),
@@ -208,12 +208,12 @@ RULES: Mapping[str, Rule] = {
 
 # messages.update is three events in one type. A changed message (edited, or null: revoked) is its actor's doing; a
 # poll vote or an event response the voter's; the rest (status, stars) shows nobody.
-_CHANGED_MESSAGE = Rule(author=(_sender("key"),), time=("update.messageTimestamp",))
+_CHANGED_MESSAGE = Rule(author=(sender("key"),), time=("update.messageTimestamp",))
 _POLL_VOTE = Rule(
-    author=(_sender("update.pollUpdates.0.pollUpdateMessageKey"),), time=("update.pollUpdates.0.senderTimestampMs",)
+    author=(sender("update.pollUpdates.0.pollUpdateMessageKey"),), time=("update.pollUpdates.0.senderTimestampMs",)
 )
 _EVENT_RESPONSE = Rule(
-    author=(_sender("update.eventResponses.0.eventResponseMessageKey"),),
+    author=(sender("update.eventResponses.0.eventResponseMessageKey"),),
     time=("update.eventResponses.0.senderTimestampMs",),
 )
 _UNKNOWN = Rule()

@@ -46,7 +46,7 @@ class SnapshotStore:
 
     def __init__(self, settings: LakeSettings) -> None:
         self.bucket = settings.snapshot_bucket
-        self._client = object_store.client(settings)
+        self.client = object_store.client(settings)
 
     def write(
         self, table: str, day: date, schema: pa.Schema, batches: Iterable[pa.RecordBatch], metadata: Mapping[str, str]
@@ -68,11 +68,11 @@ class SnapshotStore:
     def put(self, key: str, file: IO[bytes], metadata: dict[str, str]) -> None:
         """Put a file in one step: a reader sees the old one or the new one, and a killed writer leaves nothing."""
         one_put = TransferConfig(multipart_threshold=MOST_IN_ONE_PUT + 1)
-        self._client.upload_fileobj(file, self.bucket, key, ExtraArgs={"Metadata": metadata}, Config=one_put)
+        self.client.upload_fileobj(file, self.bucket, key, ExtraArgs={"Metadata": metadata}, Config=one_put)
 
     def get(self, key: str, file: IO[bytes]) -> dict[str, str]:
         """Read a file into another one, and return its metadata."""
-        found = self._client.get_object(Bucket=self.bucket, Key=key)
+        found = self.client.get_object(Bucket=self.bucket, Key=key)
         shutil.copyfileobj(found["Body"], file)
         return found["Metadata"]
 
@@ -99,7 +99,7 @@ class SnapshotStore:
         """Return the table's snapshot of a date as its file says of itself, None without one."""
         key = snapshot_key(table, day)
         try:
-            head = self._client.head_object(Bucket=self.bucket, Key=key)
+            head = self.client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if _is_missing(error):
                 return None
@@ -110,7 +110,7 @@ class SnapshotStore:
 
     def sizes(self, table: str) -> dict[str, int]:
         """Return the dates that the table has a snapshot of, as YYYY-MM-DD, in their order, each with its bytes."""
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{table}/date=")
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=f"{table}/date=")
         sizes = {entry["Key"]: entry["Size"] for page in pages for entry in page.get("Contents", ())}
         days = sorted({key.split("/")[1].removeprefix("date=") for key in sizes})
         keys = {day: snapshot_key(table, date.fromisoformat(day)) for day in days if _is_date(day)}

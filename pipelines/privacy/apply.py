@@ -1,0 +1,142 @@
+"""An erasure from its entry in the list to the last Parquet file: each step can be killed, and is gone on with.
+
+Belongs here: the order of the steps. Not: the steps (landing, tables, parquet), whether anything is left (proof).
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import NamedTuple
+
+from pipelines.db.connection import Connection
+from pipelines.db.migrations import check_schema
+from pipelines.db.queries import query
+from pipelines.landing.authenticity import Verifier
+from pipelines.landing.zone import LandingZone
+from pipelines.privacy import landing, parquet, tables
+from pipelines.privacy.people import Who
+from pipelines.redaction.erasures import Erasure, ErasureList, new_id
+from pipelines.redaction.lines import Eraser
+from pipelines.redaction.subjects import Subjects, digest
+from pipelines.settings import LakeSettings
+from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
+from pipelines.snapshots.payload_fields import write_catalogue
+from pipelines.snapshots.schemas import EVENTS, FIELDS
+from pipelines.snapshots.write import write_snapshots
+
+_log = logging.getLogger(__name__)
+
+
+class Request(NamedTuple):
+    """Who is to be forgotten, on which ticket, by whom; `ever`: what is received later, too."""
+
+    who: Who
+    reference: str
+    by: str
+    ever: bool = False
+
+
+@dataclass
+class Done:
+    """What an erasure did: counts by place, and the seconds of each step."""
+
+    erasure: Erasure | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    dates: set[date] = field(default_factory=set)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Time a step, and say when it is over."""
+        began = time.monotonic()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0) + time.monotonic() - began
+        _log.info("%s: done in %.1f s", name, self.seconds[name])
+
+
+def apply(settings: LakeSettings, conn: Connection, request: Request) -> Done:
+    """Erase a subject from every place, or go on with what was begun on the same ticket.
+
+    `conn` is in autocommit mode; loads go on meanwhile, by the new list. Raises ErasureKeyError, NoSecretError,
+    ChangedMeanwhileError, SchemaError.
+    """
+    zone, listed = LandingZone(settings), ErasureList(LandingZone(settings))
+    key = listed.key()
+    _begin(settings, conn)
+    erasure = _known(listed, key, request)
+    if erasure is None:
+        now = datetime.now(UTC)
+        subjects = tuple(sorted(digest(key, name) for name in request.who.names))
+        ever = request.ever or request.who.kind == "event"
+        erasure = Erasure(new_id(), request.who.kind, subjects, None if ever else now, request.reference, request.by, now)
+        listed.put(erasure)
+    return _carry_out(settings, conn, zone, [erasure])
+
+
+def sweep(settings: LakeSettings, conn: Connection) -> Done:
+    """Take out what every erasure covers and still is, or is again, anywhere: redelivered, restored, or left by a kill."""
+    zone = LandingZone(settings)
+    _begin(settings, conn)
+    return _carry_out(settings, conn, zone, [each for each in ErasureList(zone).entries() if each.lifted_at is None])
+
+
+def _begin(settings: LakeSettings, conn: Connection) -> None:
+    check_schema(conn)
+    Verifier(settings.webhook_secrets)
+    conn.execute(query("erasure/lock"))
+
+
+def _known(listed: ErasureList, key: bytes, request: Request) -> Erasure | None:
+    """Return the erasure that was begun for this subject on this ticket."""
+    wanted = {digest(key, name) for name in request.who.names}
+    for each in listed.entries():
+        same = each.reference == request.reference and each.kind == request.who.kind
+        if same and each.lifted_at is None and not wanted.isdisjoint(each.subjects):
+            return each
+    return None
+
+
+def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, erasures: list[Erasure]) -> Done:
+    done = Done(erasures[0] if len(erasures) == 1 else None)
+    listed, store = ErasureList(zone), SnapshotStore(settings)
+    verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
+    eraser = Eraser(listed.read(), verifier)
+    if not erasures:
+        return done
+    conn.execute(query("erasure/announce"), {"revision": eraser.erasures.revision})
+    with done.step("landing zone"):
+        done.counts += landing.rewrite(conn, zone, eraser, verifier)
+    eraser = Eraser(listed.read(), verifier)  # with what was touched just now
+    for erasure in erasures:
+        with done.step("tables"):
+            changed = tables.follow(conn, zone, eraser, erasure, listed.touched(erasure))
+        done.counts.update(
+            events=changed.events, addresses=changed.addresses, groups=changed.groups, quarantined=changed.quarantined
+        )
+        done.dates |= changed.dates
+        with done.step("past states"):
+            subjects = Subjects(listed.key(), erasure.subjects)
+            until = (erasure.until or datetime.now(UTC)).date()
+            keys = parquet.rewrite_states(settings, store, subjects, until)
+            done.counts["states"] += len(keys)
+    with done.step("dates"):
+        for day in sorted({*done.dates, datetime.now(UTC).date()}):
+            keys += [file.key for file in write_snapshots(settings, store, day, only_stale=True)]
+            if write_catalogue(settings, store, day, only_stale=True):
+                keys.append(snapshot_key(FIELDS, day))
+        done.counts["dates"] += sum(key.startswith(EVENTS) for key in keys)
+        landing.remove_older(store.client, store.bucket, keys)
+    if len(erasures) == len(eraser.erasures.entries) or _others_are_applied(conn, eraser, erasures):
+        conn.execute(query("erasure/applied"), {"revision": eraser.erasures.revision})
+    return done
+
+
+def _others_are_applied(conn: Connection, eraser: Eraser, erasures: list[Erasure]) -> bool:
+    ours = {each.id for each in erasures}
+    others = [each.at for each in eraser.erasures.entries if each.id not in ours]
+    _, applied = conn.execute(query("erasure/state")).fetchone() or (None, None)
+    return applied is not None and applied >= max(others)

@@ -1,0 +1,137 @@
+"""Takes those who are to be forgotten out of the landing zone: files are put anew under their keys.
+
+Belongs here: the order in which that outlives a kill (manifest, file, ledger), and older versions of an object. Not:
+what a line becomes (redaction), the rows of it (tables).
+"""
+
+import hashlib
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import obstore
+import uuid_utils
+
+from pipelines import object_store
+from pipelines.db.connection import Connection
+from pipelines.db.queries import query
+from pipelines.errors import WppLakeError
+from pipelines.landing.authenticity import Verifier
+from pipelines.landing.zone import FetchedFile, LandingZone
+from pipelines.loading.ledger import entries
+from pipelines.redaction.erasures import PREFIX, ErasureList, Touched, encode_manifest
+from pipelines.redaction.lines import Change, Eraser, written
+from receiver.landing import file_metadata
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_log = logging.getLogger(__name__)
+
+
+class ChangedMeanwhileError(WppLakeError):
+    """A landing file was changed between reading and writing it: somebody else writes where only we may."""
+
+
+@dataclass(frozen=True)
+class _Rewritten:
+    fetched: FetchedFile
+    changes: Sequence[Change]
+    content: bytes
+    metadata: dict[str, str]
+
+
+def rewrite(conn: Connection, zone: LandingZone, eraser: Eraser, verifier: Verifier) -> Counter[str]:
+    """Write every landed line anew that falls under an erasure and isn't yet; count files and lines, seen and changed.
+
+    Each page of files is looked through, then: the manifests are put, which say what is about to change; the files;
+    the ledger follows. Killed anywhere in it, the next run goes on: what is put is found to be so, and what isn't is
+    found again. Raises ChangedMeanwhileError.
+    """
+    done: Counter[str] = Counter()
+    for page in zone.files():
+        changing: list[_Rewritten] = []
+        written_before: list[FetchedFile] = []
+        for fetched in zone.fetch(page):
+            done["files"] += 1
+            if fetched.fault:
+                done["unreadable"] += 1
+                continue
+            if verifier.is_erasures(fetched.file.key, fetched.content, fetched.metadata):
+                written_before.append(fetched)
+            changes = list(eraser.changes(fetched.content, fetched.file.hour))
+            done["lines"] += fetched.content.count(b"\n")
+            if changes:
+                changing.append(_rewritten(fetched, changes, eraser.erasures.key, verifier))
+                done["changed_files"] += 1
+                done["changed_lines"] += len(changes)
+        _follow(conn, written_before)
+        if changing:
+            _write(conn, zone, changing)
+            _log.info("%d files looked through, %d lines written anew", done["files"], done["changed_lines"])
+    return done
+
+
+def _rewritten(fetched: FetchedFile, changes: Sequence[Change], key: bytes, verifier: Verifier) -> _Rewritten:
+    """Make a file's new bytes, and what is put beside them: our mac, unless the file wasn't authentic before."""
+    content = written(fetched.content, changes)
+    if verifier.file_fault(fetched.file.key, fetched.content, fetched.metadata):
+        return _Rewritten(fetched, changes, content, dict(fetched.metadata))
+    return _Rewritten(fetched, changes, content, file_metadata(key, fetched.file.key, content))
+
+
+def _write(conn: Connection, zone: LandingZone, changing: Sequence[_Rewritten]) -> None:
+    touched: dict[str, list[Touched]] = defaultdict(list)
+    for each in changing:
+        for change in each.changes:
+            old, new = (hashlib.sha256(line).hexdigest() for line in (change.before, change.after))
+            for erasure in change.erasures:
+                touched[erasure].append(Touched(each.fetched.file.key, change.number, change.event_id, old, new))
+    listed = ErasureList(zone)
+    for erasure, lines in touched.items():
+        listed.put_object(f"{PREFIX}{erasure}/manifest-{uuid_utils.uuid7()}.jsonl", encode_manifest(lines))
+    for each in changing:
+        _put(zone, each)
+    keys = [each.fetched.file.key for each in changing]
+    _follow(conn, zone.fetch(zone.find(keys)))
+    remove_versions(zone, keys)
+
+
+def _put(zone: LandingZone, changing: _Rewritten) -> None:
+    file = changing.fetched.file
+    if obstore.head(zone.store, file.key)["e_tag"] != file.etag:
+        raise ChangedMeanwhileError(f"{file.key} was changed while it was looked through: nobody else may write it")
+    obstore.put(zone.store, file.key, changing.content, attributes=changing.metadata)
+
+
+def _follow(conn: Connection, files: Iterable[FetchedFile]) -> None:
+    """Have the ledger say of loaded files what they are now."""
+    found = {each.file.key: each for each in files}
+    for key, entry in entries(conn, list(found)).items():
+        file, digest = found[key].file, hashlib.sha256(found[key].content).hexdigest()
+        if (entry.etag, entry.size, entry.sha256) != (file.etag, file.size, digest):
+            conn.execute(
+                query("alarms/moved"), {"key": key, "etag": file.etag, "size": file.size, "sha256": digest}
+            )
+
+
+def remove_versions(zone: LandingZone, keys: Iterable[str]) -> int:
+    """Remove what a bucket with versions keeps of these objects beside their newest one; return how many that was."""
+    client = object_store.client(zone.settings)
+    return remove_older(client, zone.settings.landing_bucket, keys)
+
+
+def remove_older(client: "S3Client", bucket: str, keys: Iterable[str]) -> int:
+    """Remove the older versions of objects, where the bucket keeps any; return how many there were."""
+    if client.get_bucket_versioning(Bucket=bucket).get("Status") is None:
+        return 0
+    removed = 0
+    for key in keys:
+        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+            for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                if each["Key"] == key and not each["IsLatest"]:
+                    client.delete_object(Bucket=bucket, Key=key, VersionId=each["VersionId"])
+                    removed += 1
+    return removed

@@ -1,0 +1,201 @@
+"""The list of erasures in the landing bucket: what must be forgotten, since when, on whose word.
+
+Belongs here: reading and writing the list, and which erasures a landed line falls under. Not: what becomes of such a
+line (lines). The list names nobody: subjects are keyed digests.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Literal, NamedTuple
+from uuid import UUID
+
+import msgspec
+import obstore
+import uuid_utils
+
+from pipelines.errors import WppLakeError
+from pipelines.landing.zone import LandingZone
+from pipelines.redaction.subjects import Subjects
+
+PREFIX = "erasures/"
+SHORTEST_KEY = 16  # bytes
+Kind = Literal["person", "event", "group", "before"]
+
+
+class ErasureKeyError(WppLakeError):
+    """There are erasures, or is to be one, and no key to compare with."""
+
+
+class NoSuchErasureError(WppLakeError, LookupError):
+    """The list has no erasure of this id."""
+
+
+class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of the list.
+
+    `subjects` are keyed digests in hex. It covers what was received before `until`, all of it where that is None, and
+    whatever has an event id that it touched. `lifted_at` says since when it covers nothing any more.
+    """
+
+    id: str
+    kind: Kind
+    subjects: tuple[str, ...]
+    until: datetime | None
+    reference: str
+    by: str
+    at: datetime
+    lifted_at: datetime | None = None
+    lifted_by: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The object's key."""
+        return f"{PREFIX}{self.id}.json"
+
+
+class Touched(msgspec.Struct, frozen=True):
+    """A manifest's line: a landed line that an erasure writes anew, with the digests of it before and after."""
+
+    key: str
+    line: int
+    event_id: str | None
+    old_sha256: str
+    new_sha256: str
+
+
+def new_id() -> str:
+    """Return the id of a new entry, greater than those before."""
+    return str(uuid_utils.uuid7())
+
+
+class ErasureList:
+    """The list in the landing bucket."""
+
+    def __init__(self, zone: LandingZone) -> None:
+        self._store, self._settings = zone.store, zone.settings
+
+    def key(self) -> bytes:
+        """Return the key of the digests. Raises ErasureKeyError without one, or with a short one."""
+        key = self._settings.erasure_key_bytes
+        if not key:
+            raise ErasureKeyError("ERASURE_KEY isn't set: nobody who was erased can be recognised without it")
+        if len(key) < SHORTEST_KEY:
+            raise ErasureKeyError(f"ERASURE_KEY has less than {SHORTEST_KEY} bytes")
+        return key
+
+    def put(self, erasure: Erasure) -> None:
+        """Put an entry, or one that is lifted in the place of itself."""
+        self.put_object(erasure.key, msgspec.json.encode(erasure))
+
+    def put_object(self, key: str, content: bytes) -> None:
+        """Put an object of an erasure, such as a manifest."""
+        obstore.put(self._store, key, content)
+
+    def get_object(self, key: str) -> bytes:
+        """Return an object of an erasure."""
+        return bytes(obstore.get(self._store, key).bytes())
+
+    def objects(self, prefix: str = PREFIX) -> list[str]:
+        """Return the keys of the list's objects, in their order."""
+        return sorted(each["path"] for page in obstore.list(self._store, prefix=prefix) for each in page)
+
+    def entries(self) -> list[Erasure]:
+        """Return every entry, the oldest first."""
+        keys = [key for key in self.objects() if _is_entry(key)]
+        return [msgspec.json.decode(self.get_object(key), type=Erasure) for key in keys]
+
+    def entry(self, erasure_id: str) -> Erasure:
+        """Return one entry. Raises NoSuchErasureError."""
+        for each in self.entries():
+            if each.id == erasure_id:
+                return each
+        raise NoSuchErasureError(f"there is no erasure {erasure_id}: `wpp-lake erase ls` lists them")
+
+    def touched(self, erasure: Erasure) -> Iterator[Touched]:
+        """Yield what an erasure's manifests hold."""
+        manifests = f"{PREFIX}{erasure.id}/manifest-"
+        for key in self.objects(f"{PREFIX}{erasure.id}/"):
+            if key.startswith(manifests):
+                yield from _read_manifest(self.get_object(key))
+
+    def read(self) -> "Erasures":
+        """Return the erasures that cover something. Raises ErasureKeyError where there are some and no key."""
+        entries = self.entries()
+        revision = max((each.lifted_at or each.at for each in entries), default=None)
+        active = [each for each in entries if each.lifted_at is None]
+        by_event: dict[str, list[str]] = defaultdict(list)
+        for each in active:
+            for event_id in {line.event_id for line in self.touched(each) if line.event_id}:
+                by_event[event_id].append(each.id)
+        return Erasures(self.key() if active else b"", active, by_event, revision)
+
+
+def _is_entry(key: str) -> bool:
+    name = key.removeprefix(PREFIX).removesuffix(".json")
+    try:
+        return key.endswith(".json") and str(UUID(name)) == name
+    except ValueError:
+        return False
+
+
+@lru_cache(256)
+def _read_manifest(content: bytes) -> tuple[Touched, ...]:
+    return tuple(msgspec.json.decode(line, type=Touched) for line in content.splitlines())
+
+
+def encode_manifest(lines: Iterable[Touched]) -> bytes:
+    """Return a manifest's bytes."""
+    return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+
+
+class Covering(NamedTuple):
+    """What a line is looked through for: the subjects of the erasures that it falls under, with their ids."""
+
+    subjects: Subjects
+    ids: frozenset[str]
+
+
+class Erasures:
+    """The erasures that cover something, as the list was when it was read; `revision` is of when its newest change is."""
+
+    def __init__(
+        self,
+        key: bytes,
+        entries: Iterable[Erasure],
+        by_event: Mapping[str, Iterable[str]],
+        revision: datetime | None,
+    ) -> None:
+        self.key, self.entries, self.revision = key, tuple(entries), revision
+        self._by_event = {event_id: frozenset(ids) for event_id, ids in by_event.items()}
+        self._covering: dict[frozenset[str], Covering] = {}
+
+    def covering(self, event_id: str | None, received_at: datetime) -> Covering | None:
+        """Return what a line is looked through for, None where it falls under no erasure."""
+        touching = self._by_event.get(event_id.lower(), frozenset()) if event_id else frozenset()
+        ids = frozenset(
+            each.id
+            for each in self.entries
+            if each.until is None or received_at < each.until or each.id in touching
+        )
+        if not ids:
+            return None
+        if ids not in self._covering:
+            covering = [each for each in self.entries if each.id in ids]
+            digests = [digest for each in covering for digest in each.subjects]
+            by_name = any(each.kind != "person" for each in covering)
+            self._covering[ids] = Covering(Subjects(self.key, digests, by_name=by_name), ids)
+        return self._covering[ids]
+
+
+def lifted(erasure: Erasure, by: str) -> Erasure:
+    """Return an entry that covers nothing from now on."""
+    return msgspec.structs.replace(erasure, lifted_at=datetime.now(UTC), lifted_by=by)
+
+
+def describe(erasure: Erasure) -> str:
+    """Return an entry as JSON for people, without its digests."""
+    shown = {name: value for name, value in msgspec.to_builtins(erasure).items() if name != "subjects"}
+    return json.dumps(shown)

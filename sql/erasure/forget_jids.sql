@@ -1,0 +1,2 @@
+-- These addresses are forgotten.
+delete from whatsapp_participant_jids where jid = any(%(jids)b);
