@@ -20,7 +20,8 @@ MONTHS = {"en": "{day} February {year}", "pt": "{day} de fevereiro de {year}"}
 PAIRS = [
     ("ink", "paper", 4.5), ("ink", "card", 4.5), ("ink", "mark-back", 4.5), ("soft", "paper", 4.5),
     ("soft", "card", 4.5), ("water", "paper", 4.5), ("water", "card", 4.5), ("water", "mark-back", 4.5),
-    ("paper", "water", 4.5), ("mark", "paper", 4.5), ("mark", "mark-back", 4.5), ("mark", "fill", 3), ("edge", "paper", 3), ("edge", "card", 3),
+    ("paper", "water", 4.5), ("mark", "paper", 4.5), ("mark", "mark-back", 4.5), ("mark", "fill", 3),
+    ("edge", "paper", 3), ("edge", "card", 3),
 ]  # fmt: skip
 
 
@@ -108,9 +109,13 @@ def test_both_languages_are_built_alike() -> None:
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_both_languages_have_the_same_figures_and_sources(name: str) -> None:
-    def found(language: str) -> list[tuple[str, str]]:
+    def found(language: str) -> list[tuple[str, str, str]]:
         return sorted(
-            (each.attributes["data-source"], value(each) if each in figures(section(language, name)) else "")
+            (
+                each.attributes["data-source"],
+                each.attributes.get("data-found", ""),
+                value(each) if each in figures(section(language, name)) else "",
+            )
             for each in sourced(section(language, name))
         )
 
