@@ -35,7 +35,7 @@ LINE = b"{}\n"
 
 async def land(keys: list[str]) -> None:
     """Put one small file per key."""
-    bucket, places = Lake().landing_zone()._store, asyncio.Semaphore(PUTS_AT_ONCE)  # noqa: SLF001  the quick client
+    bucket, places = Lake().landing_zone().store, asyncio.Semaphore(PUTS_AT_ONCE)
 
     async def put(key: str) -> None:
         async with places:

@@ -41,7 +41,8 @@ def _failures(fetched: FetchedFile, verifier: Verifier, entry: Entry | None) -> 
     if fetched.fault:
         yield f"{key}: the store can't give it: {fetched.fault}"
     elif (fault := verifier.file_fault(key, fetched.content, fetched.metadata)) or (
-        entry and not verifier.is_erasures(key, fetched.content, fetched.metadata)
+        entry
+        and not verifier.is_erasures(key, fetched.content, fetched.metadata)
         and (fault := _other_than_loaded(fetched.content, entry))
     ):
         yield f"{key}: {fault}"

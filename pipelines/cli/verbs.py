@@ -38,6 +38,9 @@ PANELS = {
     "Reading": {
         "sql": 'wpp-lake sql "select type, count(*) from whatsapp_events group by type"',
     },
+    "Forgetting": {
+        "erase": "wpp-lake erase plan +5511987654321",
+    },
     "Upkeep": {
         "migrate": "wpp-lake migrate",
         "prune": "wpp-lake prune --days 30",

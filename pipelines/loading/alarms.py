@@ -95,7 +95,10 @@ class Watch:
         erasure_key = self._zone.settings.erasure_key_bytes
         for fetched in self._zone.fetch(files):
             file, digest = fetched.file, hashlib.sha256(fetched.content).hexdigest()
-            if not fetched.fault and (digest == loaded[file.key] or written_by_erasure(erasure_key, file.key, fetched.content, fetched.metadata)):
+            if not fetched.fault and (
+                digest == loaded[file.key]
+                or written_by_erasure(erasure_key, file.key, fetched.content, fetched.metadata)
+            ):
                 moved.append({"key": file.key, "etag": file.etag, "size": file.size, "sha256": digest})
             else:
                 changed.append(file)

@@ -51,9 +51,7 @@ class Batch:
     seen: Observations | None = None
 
     @classmethod
-    def read(
-        cls, fetched: Iterable[FetchedFile], verifier: Verifier | None, eraser: Eraser | None = None
-    ) -> Self:
+    def read(cls, fetched: Iterable[FetchedFile], verifier: Verifier | None, eraser: Eraser | None = None) -> Self:
         """Read the lines of some files."""
         batch = cls(verifier, eraser)
         for each in fetched:

@@ -28,6 +28,7 @@ from pipelines.orchestration.checks import (
     TABLE_EQUALS_LEDGER,
     reconcile_job,
 )
+from pipelines.orchestration.forgetting import sweep_job
 from pipelines.orchestration.outbound import call
 from pipelines.orchestration.resources import Lake
 from pipelines.orchestration.sensors import list_job, load_job, snapshot_job
@@ -38,9 +39,8 @@ CHECKS = {
     for check in (*LOAD_CHECKS, TABLE_EQUALS_LEDGER, *COMPARED, COLLECTOR_HEARD, PRIVACY_REVIEW)
     if check.severity is ERROR or check in {COLLECTOR_HEARD, PRIVACY_REVIEW}
 }
-JOBS = tuple(
-    job.name for job in (load_job, load_range, list_job, snapshot_job, snapshot_range, reconcile_job, prune_job)
-)
+WATCHED = (load_job, load_range, list_job, snapshot_job, snapshot_range, reconcile_job, sweep_job, prune_job)
+JOBS = tuple(job.name for job in WATCHED)
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 DAILY_HOUR = 7  # UTC
 RUNBOOK = "(docs/runbook.md)"

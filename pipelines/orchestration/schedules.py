@@ -11,6 +11,7 @@ import dagster as dg
 from pipelines.landing.hours import hour_key, hours_between
 from pipelines.orchestration.buttons import prune_job
 from pipelines.orchestration.checks import of_comparison, reconcile_job
+from pipelines.orchestration.forgetting import has_erasures, sweep_job
 from pipelines.orchestration.partitions import is_partition, range_tags, stretches
 from pipelines.orchestration.reports import EVENTS
 from pipelines.orchestration.sensors import load_job
@@ -18,7 +19,7 @@ from pipelines.orchestration.sensors import load_job
 LATEST = timedelta(hours=1)  # Dagster makes up for a time that it slept through, as soon as it is started
 CLOSED_AGAIN = timedelta(days=92)  # hours of so many days that were never closed, while nothing ran
 
-Requests = Callable[[dg.ScheduleEvaluationContext], Iterable[dg.RunRequest]]
+Requests = Callable[[dg.ScheduleEvaluationContext], Iterable[dg.RunRequest | dg.SkipReason]]
 
 
 def _daily(
@@ -43,6 +44,11 @@ def _daily(
     )
 
 
+def _sweeping(_: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest | dg.SkipReason]:
+    """Ask for a sweep where somebody was erased."""
+    return [dg.RunRequest() if has_erasures() else dg.SkipReason("nobody was erased")]
+
+
 def _closing(context: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest]:
     """Ask for loads of yesterday's hours, the empty ones too, and of those before that nobody has materialised."""
     midnight = context.scheduled_execution_time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -58,6 +64,7 @@ def _closing(context: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest]:
 
 SCHEDULES = [
     _daily("close_yesterday", load_job, "20 0 * * *", _closing),
+    _daily("daily_sweep", sweep_job, "10 3 * * *", _sweeping),
     _daily("nightly_prune", prune_job, "40 3 * * *", lambda _: [dg.RunRequest()]),
     _daily("daily_reconcile", reconcile_job, "10 4 * * 1-6", lambda _: [dg.RunRequest()]),
     _daily(

@@ -72,16 +72,32 @@ def apply(settings: LakeSettings, conn: Connection, request: Request) -> Done:
         now = datetime.now(UTC)
         subjects = tuple(sorted(digest(key, name) for name in request.who.names))
         ever = request.ever or request.who.kind == "event"
-        erasure = Erasure(new_id(), request.who.kind, subjects, None if ever else now, request.reference, request.by, now)
+        erasure = Erasure(
+            new_id(), request.who.kind, subjects, None if ever else now, request.reference, request.by, now
+        )
         listed.put(erasure)
-    return _carry_out(settings, conn, zone, [erasure])
+    done, eraser = _of_landing_zone(settings, conn, zone)
+    done.erasure = erasure
+    _of_the_rest(settings, conn, zone, eraser, [erasure], done)
+    return done
 
 
-def sweep(settings: LakeSettings, conn: Connection) -> Done:
-    """Take out what every erasure covers and still is, or is again, anywhere: redelivered, restored, or left by a kill."""
+def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Done:
+    """Take out what erasures cover and is there again, or still: delivered again, restored, left by a kill.
+
+    The landing zone is looked through whole. Tables and past states are where the database doesn't know that they show
+    the list as it is now, such as one that was restored from before an erasure; or `full`.
+    """
     zone = LandingZone(settings)
     _begin(settings, conn)
-    return _carry_out(settings, conn, zone, [each for each in ErasureList(zone).entries() if each.lifted_at is None])
+    erasures = [each for each in ErasureList(zone).entries() if each.lifted_at is None]
+    if not erasures:
+        return Done()
+    done, eraser = _of_landing_zone(settings, conn, zone)
+    _, applied = conn.execute(query("erasure/state")).fetchone() or (None, None)
+    if full or applied is None or (eraser.erasures.revision and applied < eraser.erasures.revision):
+        _of_the_rest(settings, conn, zone, eraser, erasures, done)
+    return done
 
 
 def _begin(settings: LakeSettings, conn: Connection) -> None:
@@ -100,17 +116,23 @@ def _known(listed: ErasureList, key: bytes, request: Request) -> Erasure | None:
     return None
 
 
-def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, erasures: list[Erasure]) -> Done:
-    done = Done(erasures[0] if len(erasures) == 1 else None)
-    listed, store = ErasureList(zone), SnapshotStore(settings)
+def _of_landing_zone(settings: LakeSettings, conn: Connection, zone: LandingZone) -> tuple[Done, Eraser]:
+    """Write landing files anew; return what was done, and the list with what was touched."""
+    done, listed = Done(), ErasureList(zone)
     verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
     eraser = Eraser(listed.read(), verifier)
-    if not erasures:
-        return done
     conn.execute(query("erasure/announce"), {"revision": eraser.erasures.revision})
     with done.step("landing zone"):
         done.counts += landing.rewrite(conn, zone, eraser, verifier)
-    eraser = Eraser(listed.read(), verifier)  # with what was touched just now
+    return done, Eraser(listed.read(), verifier)
+
+
+def _of_the_rest(  # noqa: PLR0913, PLR0917  one step after the other
+    settings: LakeSettings, conn: Connection, zone: LandingZone, eraser: Eraser, erasures: list[Erasure], done: Done
+) -> None:
+    """Have tables and Parquet files follow."""
+    listed, store = ErasureList(zone), SnapshotStore(settings)
+    keys: list[str] = []
     for erasure in erasures:
         with done.step("tables"):
             changed = tables.follow(conn, zone, eraser, erasure, listed.touched(erasure))
@@ -119,10 +141,10 @@ def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, eras
         )
         done.dates |= changed.dates
         with done.step("past states"):
-            subjects = Subjects(listed.key(), erasure.subjects)
+            subjects = Subjects(listed.key(), erasure.subjects, by_name=erasure.kind != "person")
             until = (erasure.until or datetime.now(UTC)).date()
-            keys = parquet.rewrite_states(settings, store, subjects, until)
-            done.counts["states"] += len(keys)
+            keys += parquet.rewrite_states(settings, store, subjects, until)
+    done.counts["states"] += len(keys)
     with done.step("dates"):
         for day in sorted({*done.dates, datetime.now(UTC).date()}):
             keys += [file.key for file in write_snapshots(settings, store, day, only_stale=True)]
@@ -132,7 +154,6 @@ def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, eras
         landing.remove_older(store.client, store.bucket, keys)
     if len(erasures) == len(eraser.erasures.entries) or _others_are_applied(conn, eraser, erasures):
         conn.execute(query("erasure/applied"), {"revision": eraser.erasures.revision})
-    return done
 
 
 def _others_are_applied(conn: Connection, eraser: Eraser, erasures: list[Erasure]) -> bool:

@@ -112,9 +112,7 @@ def _follow(conn: Connection, files: Iterable[FetchedFile]) -> None:
     for key, entry in entries(conn, list(found)).items():
         file, digest = found[key].file, hashlib.sha256(found[key].content).hexdigest()
         if (entry.etag, entry.size, entry.sha256) != (file.etag, file.size, digest):
-            conn.execute(
-                query("alarms/moved"), {"key": key, "etag": file.etag, "size": file.size, "sha256": digest}
-            )
+            conn.execute(query("alarms/moved"), {"key": key, "etag": file.etag, "size": file.size, "sha256": digest})
 
 
 def remove_versions(zone: LandingZone, keys: Iterable[str]) -> int:

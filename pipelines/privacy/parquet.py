@@ -57,11 +57,11 @@ def _batches(content: pq.ParquetFile, subjects: Subjects, table: str) -> Iterato
     address = ADDRESSES.get(table)
     for batch in content.iter_batches(BATCH_ROWS):
         rows = batch.to_pylist()
-        left = [_without(subjects, row) for row in rows if not (address and is_subjects_address(subjects, row[address]))]
+        left = [
+            _without(subjects, row) for row in rows if not (address and is_subjects_address(subjects, row[address]))
+        ]
         yield pa.RecordBatch.from_pylist(left, schema=batch.schema), left != rows
 
 
 def _without(subjects: Subjects, row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: redacted_json(subjects, value) if isinstance(value, str) else value for name, value in row.items()}
-
-

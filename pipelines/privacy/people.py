@@ -34,9 +34,7 @@ class Who:
     told: tuple[str, ...] = ()
 
 
-def of_person(
-    conn: Connection, text: str, own: Collection[str] = (), others: Collection[str] = ()
-) -> Who:
+def of_person(conn: Connection, text: str, own: Collection[str] = (), others: Collection[str] = ()) -> Who:
     """Return a person by phone or LID: the phone in its spellings, with every LID that was ever shown with it.
 
     A LID that was shown with somebody else's phone too changed hands: it must be among those said to be the person's
@@ -53,7 +51,9 @@ def of_person(
     if not phones:
         shown_with = by_lid.get(text, set())
         if len(shown_with) > 1:
-            raise WhoError(f"{text} was shown with several phones, so it changed hands: name one of {_listed(shown_with)}")
+            raise WhoError(
+                f"{text} was shown with several phones, so it changed hands: name one of {_listed(shown_with)}"
+            )
         if not shown_with:
             return Who("person", (text,))
         return of_person(conn, next(iter(shown_with)), own, others)
@@ -64,9 +64,10 @@ def of_person(
         if phone not in mine:
             strangers[lid].add(phone)
     if unclear := set(by_lid) & set(strangers) - own - others:
+        others_of = _listed({phone for lid in unclear for phone in strangers[lid]})
         raise WhoError(
-            f"{_listed(unclear)} changed hands: shown with {_listed({p for lid in unclear for p in strangers[lid]})} too. "
-            "Say for each whether it is meant: --lid LID, or --not-lid LID"
+            f"{_listed(unclear)} changed hands: shown with {others_of} too. "
+            "Say of each whether it is meant: --lid LID, or --not-lid LID"
         )
     lids = (set(by_lid) | own) - others
     told = [f"{lid} was shown with {_listed(strangers[lid])} too" for lid in sorted(lids & set(strangers))]
@@ -75,7 +76,7 @@ def of_person(
 
 
 def of_event(conn: Connection, event_id: UUID) -> Who:
-    """Return an event, and the message that it brought, whose copies and quotes are found by its id. Raises WhoError."""
+    """Return an event, and the message that it brought, by whose id copies and quotes are found. Raises WhoError."""
     found = conn.execute(query("erasure/message"), {"event_id": event_id}).fetchone()
     if found is None:
         raise WhoError(f"no event has the id {event_id}")

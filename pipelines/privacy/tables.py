@@ -17,6 +17,7 @@ from pipelines.landing.hours import hours_between
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.batches import HEAD_BYTES, WHOLE_FILE, Batch
 from pipelines.loading.events import store_events
+from pipelines.loading.load import rebuild
 from pipelines.loading.store import exclusive_transaction, store_observations
 from pipelines.parsing.rows import UnloadableError, read_line
 from pipelines.redaction.erasures import Covering, Erasure, Touched
@@ -42,7 +43,9 @@ def follow(
 ) -> TablesDone:
     """Have the tables show the landing zone as an erasure left it: the lines that it touched, and whom it forgot.
 
-    In one transaction, beside which no load changes anything. Done twice it changes nothing more.
+    In one transaction, beside which no load changes anything. Done twice it changes nothing more. Of a group the tables
+    are rebuilt, with new ids: what it showed of people who are known from elsewhere too isn't told apart otherwise.
+    Raises LossError where such a rebuild would end with less.
     """
     work = _Work(conn, zone, eraser, erasure)
     event_ids, keys = set[str](), set[str]()
@@ -50,12 +53,17 @@ def follow(
         keys.add(each.key)
         if each.event_id:
             event_ids.add(each.event_id)
+    if erasure.kind == "group":
+        rebuild(conn, zone, f"erasure {erasure.id}")
+        with exclusive_transaction(conn):
+            work.quarantine(sorted(keys))
+        work.done.events = len(event_ids)
+        return work.done
     with exclusive_transaction(conn):
         conn.execute(query("load/staging_tables"))
         renamed = work.rename_groups()
         work.store_anew([*sorted(event_ids), *work.later_events(renamed, event_ids)])
         work.forget_people()
-        work.forget_groups()
         work.quarantine(sorted(keys))
         conn.execute(query("load/clear_staging"))
         conn.execute(query("load/days"), {"dates": sorted(work.done.dates)})
@@ -157,13 +165,6 @@ class _Work:
                 batch.observe()
                 store_observations(self._conn, batch)
         self._conn.execute(query("erasure/relink"))
-
-    def forget_groups(self) -> None:
-        """Forget the groups that are subjects themselves."""
-        found = self._conn.execute(query("erasure/groups")).fetchall()
-        gone = [group_id for group_id, jid, _ in found if self._subjects.is_named(jid)]
-        self._conn.execute(query("erasure/forget_groups"), {"groups": gone})
-        self.done.groups += len(gone)
 
     def quarantine(self, keys: Sequence[str]) -> None:
         """Have the quarantine hold what the lines and files hold now."""

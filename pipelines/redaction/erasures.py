@@ -4,7 +4,6 @@ Belongs here: reading and writing the list, and which erasures a landed line fal
 line (lines). The list names nobody: subjects are keyed digests.
 """
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -176,9 +175,7 @@ class Erasures:
         """Return what a line is looked through for, None where it falls under no erasure."""
         touching = self._by_event.get(event_id.lower(), frozenset()) if event_id else frozenset()
         ids = frozenset(
-            each.id
-            for each in self.entries
-            if each.until is None or received_at < each.until or each.id in touching
+            each.id for each in self.entries if each.until is None or received_at < each.until or each.id in touching
         )
         if not ids:
             return None
@@ -195,7 +192,6 @@ def lifted(erasure: Erasure, by: str) -> Erasure:
     return msgspec.structs.replace(erasure, lifted_at=datetime.now(UTC), lifted_by=by)
 
 
-def describe(erasure: Erasure) -> str:
-    """Return an entry as JSON for people, without its digests."""
-    shown = {name: value for name, value in msgspec.to_builtins(erasure).items() if name != "subjects"}
-    return json.dumps(shown)
+def described(erasure: Erasure) -> dict[str, object]:
+    """Return what an entry says, but for its digests, as JSON has it."""
+    return {name: value for name, value in msgspec.to_builtins(erasure).items() if name != "subjects"}

@@ -125,8 +125,6 @@ def written(content: bytes, changes: Sequence[Change]) -> bytes:
     return b"\n".join(lines) + (b"\n" if content.endswith(b"\n") else b"")
 
 
-
-
 def read_eraser(zone: LandingZone, verifier: Verifier | None) -> Eraser:
     """Return what takes out whoever is to be forgotten now. Raises ErasureKeyError."""
     return Eraser(ErasureList(zone).read(), verifier)

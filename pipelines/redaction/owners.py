@@ -62,12 +62,16 @@ def _message(subjects: Subjects, shown: Object) -> bool:
     key = shown.get("key")
     if not isinstance(key, dict) or "update" in shown or "reaction" in shown:
         return False
-    if subjects.is_named(message_name(str(key.get("id")))):
-        return True
     if _is_notice(shown):
         return False
     authors = (read(dict(shown)) for read in MESSAGE.author)
     return is_subject(subjects, next(filter(None, authors), None))
+
+
+def is_named_message(subjects: Subjects, shown: Object) -> bool:
+    """Tell whether an object is a message that is a subject itself, or a copy of it, or what became of it."""
+    key = shown.get("key")
+    return subjects.by_name and isinstance(key, dict) and subjects.is_named(message_name(str(key.get("id"))))
 
 
 def _item(subjects: Subjects, shown: Object) -> bool:

@@ -19,6 +19,7 @@ from pipelines.parsing.extraction import ENVELOPE_CHATS, ERASED, ERASED_OBJECT, 
 from pipelines.parsing.jids import group_jid
 from pipelines.parsing.paths import JSON
 from pipelines.redaction import owners
+from pipelines.redaction.content import stripped, without_content
 from pipelines.redaction.subjects import Subjects, event_name
 
 GONE = orjson.dumps(ERASED_OBJECT)
@@ -50,10 +51,13 @@ def redact(subjects: Subjects, event_id: str, body: bytes) -> bytes:
     if not isinstance(event, dict):
         return _walked(subjects, body, event)
     payload, shown = event.get("payload"), extract(event)
-    whole = subjects.is_named(event_name(event_id)) or owners.owns_body(subjects, event.get("type"), payload, shown)
+    whole = owners.owns_body(subjects, event.get("type"), payload, shown)
     if whole or (shown.group_jid and subjects.is_named(shown.group_jid)):
-        emptied = _emptied(subjects, event, shown)
-        return body if msgspec.json.decode(body, strict=False) == msgspec.json.decode(emptied) else emptied
+        return _emptied(subjects, event, shown)
+    if subjects.is_named(event_name(event_id)):
+        left = without_content(event)
+        if left != event:
+            body, event = orjson.dumps(left), left
     return _walked(subjects, body, event)
 
 
@@ -94,6 +98,8 @@ def _walked(subjects: Subjects, text: bytes, value: JSON, depth: int = 0) -> byt
 def _object(subjects: Subjects, text: bytes, value: dict[str, JSON], depth: int) -> bytes:
     if value == ERASED_OBJECT:
         return text
+    if owners.is_named_message(subjects, value) and (left := stripped(value)) != value:
+        text, value = orjson.dumps(left), left
     if owners.owns(subjects, value) or _is_buffer_of(subjects, value):
         return GONE
     parts, touched = _objects.decode(text), False
