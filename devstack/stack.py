@@ -104,7 +104,7 @@ class Stack:
             "DAGSTER_DISABLE_TELEMETRY": "yes",
             **secrets,
             **({env_file.RETIRED: json.dumps(list(dict.fromkeys(retired)))} if retired else {}),
-            **_given("RUN_HISTORY_DAYS", "LOAD_VERIFY", "STORE_MIN_FREE_MEGABYTES"),
+            **_given("RUN_HISTORY_DAYS", "LOAD_VERIFY", "STORE_MIN_FREE_MEGABYTES", "ERASURE_KEY"),
         }
 
     @property
