@@ -47,6 +47,13 @@ class LakeSettings(BaseSettings):
         "forgotten, and with erasures nothing is loaded; keep it elsewhere than the buckets "
         "([privacy.md](privacy.md#the-key))",
     )
+    retention_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="days that what was received is kept, in landing zone, tables and snapshots; the job `expire` then "
+        "removes what is older, once a day; without it nothing expires by itself",
+        examples=["365"],
+    )
     landing_bucket: str = Field(default="wpp-landing", description="bucket of the landing zone, which must exist")
     snapshot_bucket: str = Field(default="wpp-snapshots", description="bucket of the snapshots, which must exist")
     load_verify: bool = Field(

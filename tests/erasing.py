@@ -8,7 +8,8 @@ from factories import RECEIVED, SECRET, sign
 from lake import Lake
 
 from pipelines.loading.load import load
-from pipelines.privacy.apply import Done, Request, apply
+from pipelines.privacy.apply import Request, apply
+from pipelines.privacy.done import Done
 from pipelines.privacy.people import of_person
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.payload_fields import write_catalogue

@@ -56,7 +56,7 @@ class Difference(NamedTuple):
 
 @dataclass
 class Report:
-    """The differences found. What is behind, or open in quarantine, is told and is none."""
+    """The differences found. What is behind, open in quarantine, or expired and there again, is told and is none."""
 
     compared: Counter[str] = field(default_factory=Counter)
     told: Counter[str] = field(default_factory=Counter)
@@ -102,6 +102,7 @@ def reconcile(
         for file in _snapshot_files(conn, begin.date()):
             _compare_file(conn, store, file, report)
         report.told.update({f"{reason}, open in quarantine": n for reason, n in conn.execute(query("reconcile/open"))})
+        report.told.update({what: n for what, n in conn.execute(query("reconcile/expired")) if n})
     return report
 
 

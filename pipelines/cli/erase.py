@@ -14,7 +14,7 @@ from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, connect_lake, fail,
 
 if TYPE_CHECKING:
     from pipelines.db.connection import Connection
-    from pipelines.privacy.apply import Done
+    from pipelines.privacy.done import Done
     from pipelines.privacy.people import Who
 
 app = typer.Typer(no_args_is_help=True, help="Forget a person, an event or a group, with proof.")

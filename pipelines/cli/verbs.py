@@ -40,6 +40,7 @@ PANELS = {
     },
     "Forgetting": {
         "erase": "wpp-lake erase plan +5511987654321",
+        "expire": "wpp-lake expire --before 2026-05-21",
     },
     "Upkeep": {
         "migrate": "wpp-lake migrate",

@@ -50,7 +50,7 @@ class Entry(NamedTuple):
 
 
 def unknown(conn: Connection, files: Sequence[LandingFile]) -> set[str]:
-    """Return the keys of those files that have no entry."""
+    """Return the keys of those files that have no entry, and haven't expired."""
     return {key for (key,) in conn.execute(query("load/new_files"), {"keys": [file.key for file in files]})}
 
 

@@ -25,6 +25,7 @@ from pipelines.landing.authenticity import Verifier
 from pipelines.landing.zone import LandingFile, LandingZone
 from pipelines.loading import ledger
 from pipelines.loading.alarms import Watch, count_alarms, log_alarms
+from pipelines.loading.announced import announce
 from pipelines.loading.batches import Batch, in_batches
 from pipelines.loading.events import OvertakenError
 from pipelines.loading.ledger import LoadCounts
@@ -61,13 +62,12 @@ def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id:
     """Load what the ledger lacks of these UTC hours, batch by batch, and return what was done.
 
     `conn` is in autocommit mode. Any number of loads may run at once. A batch that fails leaves those before it loaded;
-    the next load goes on from there. What of these hours isn't what was loaded becomes an alarm. Raises NoSecretError,
-    ErasureKeyError, ErasedMeanwhileError.
+    the next load goes on from there. What of these hours isn't what was loaded becomes an alarm; files of hours that
+    have expired are passed over. Raises NoSecretError, ErasureKeyError, ErasedMeanwhileError.
     """
     verifier = zone.verifier()
     eraser = read_eraser(zone, verifier)
-    if eraser.erasures.revision:
-        conn.execute(query("erasure/announce"), {"revision": eraser.erasures.revision})
+    announce(conn, eraser.erasures.listed)
     done, loaded, began = LoadCounts(), 0, time.monotonic()
     hours = sorted({hour.replace(minute=0, second=0, microsecond=0) for hour in hours})
     (moment,) = conn.execute(query("load/moment")).fetchone() or (None,)
@@ -112,7 +112,8 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str, accepted: Accepted
     Until it ends everybody else reads the tables as they were, and so they stay if it fails; other loads wait. Of the
     quarantine what was discarded stays, of the tables what the landing zone doesn't hold: tenants, internal names and
     identities that somebody has set. While landing files are missing or changed, or where lines that are rows now would
-    be none, it raises LossError; a loss that is accepted is recorded. Raises NoSecretError, SchemaError.
+    be none, it raises LossError; a loss that is accepted is recorded. What has expired is no loss: it is logged. Raises
+    NoSecretError, SchemaError.
     """
     check_schema(conn)
     list_everything(conn, zone)
@@ -127,6 +128,9 @@ def rebuild(conn: Connection, zone: LandingZone, run_id: str, accepted: Accepted
         if lost and not accepted:
             raise LossError(f"{lost} lines that are rows now would be none: nothing was changed. {REMEDY}")
         conn.execute(query("load/assigned_again"))
+        files, lines = conn.execute(query("load/expired")).fetchone() or (0, 0)
+        if files:
+            _log.warning("%d lines of %d landing files have expired: they are rows no more", lines, files)
         return done
 
 

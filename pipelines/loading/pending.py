@@ -13,7 +13,9 @@ from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.landing.zone import LandingFile, LandingZone
 from pipelines.loading.alarms import Watch, log_alarms
+from pipelines.loading.announced import announce
 from pipelines.loading.ledger import unknown
+from pipelines.redaction.erasures import ErasureList
 
 TOLD_EVERY = 100  # pages of up to 1,000 files
 
@@ -23,7 +25,10 @@ _log = logging.getLogger(__name__)
 def pending(
     conn: Connection, zone: LandingZone, hour: datetime | None = None, watch: Watch | None = None
 ) -> Iterator[LandingFile]:
-    """Yield the landing files that the ledger doesn't know, of one hour or of all; `watch` compares the others."""
+    """Yield the landing files that the ledger doesn't know, of one hour or of all; `watch` compares the others.
+
+    Files of hours that have expired are passed over.
+    """
     for page in zone.files(hour):
         if watch:
             watch.compare(page)
@@ -40,6 +45,7 @@ def list_everything(conn: Connection, zone: LandingZone, pages: int | None = Non
     what was found noted. `conn` is in autocommit mode.
     """
     files = found = 0
+    announce(conn, ErasureList(zone).listed())
     watch, listing = Watch(conn, zone), zone.files()
     for number, page in enumerate(islice(listing, pages), 1):
         watch.compare(page)

@@ -32,7 +32,7 @@ def _check_erasures(conn: Connection, batch: Batch) -> None:
     (announced,) = conn.execute(query("erasure/announced")).fetchone() or (None,)
     known = batch.eraser.erasures.revision if batch.eraser is not None else None
     if announced and (known is None or known < announced):
-        raise ErasedMeanwhileError("somebody was erased while this load was reading: load again")
+        raise ErasedMeanwhileError("the list of erasures has changed while this load was reading: load again")
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from pipelines.orchestration.checks import (
     TABLE_EQUALS_LEDGER,
     reconcile_job,
 )
-from pipelines.orchestration.forgetting import sweep_job
+from pipelines.orchestration.forgetting import expire_job, sweep_job
 from pipelines.orchestration.outbound import call
 from pipelines.orchestration.resources import Lake
 from pipelines.orchestration.sensors import list_job, load_job, snapshot_job
@@ -39,8 +39,8 @@ CHECKS = {
     for check in (*LOAD_CHECKS, TABLE_EQUALS_LEDGER, *COMPARED, COLLECTOR_HEARD, PRIVACY_REVIEW)
     if check.severity is ERROR or check in {COLLECTOR_HEARD, PRIVACY_REVIEW}
 }
-WATCHED = (load_job, load_range, list_job, snapshot_job, snapshot_range, reconcile_job, sweep_job, prune_job)
-JOBS = tuple(job.name for job in WATCHED)
+UPKEEP = (reconcile_job, sweep_job, expire_job, prune_job)
+JOBS = tuple(job.name for job in (load_job, load_range, list_job, snapshot_job, snapshot_range, *UPKEEP))
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 DAILY_HOUR = 7  # UTC
 RUNBOOK = "(docs/runbook.md)"

@@ -7,7 +7,7 @@ from pipelines.orchestration.assets import landing_files, snapshots, tables
 from pipelines.orchestration.buttons import BUTTONS
 from pipelines.orchestration.checks import reconcile_job, whole_lake
 from pipelines.orchestration.descriptions import with_code_references
-from pipelines.orchestration.forgetting import sweep_job
+from pipelines.orchestration.forgetting import expire_job, sweep_job
 from pipelines.orchestration.heartbeat import heartbeats
 from pipelines.orchestration.resources import Lake
 from pipelines.orchestration.schedules import SCHEDULES
@@ -16,7 +16,7 @@ from pipelines.orchestration.sensors import list_job, load_job, new_landing_file
 defs = dg.Definitions(
     assets=with_code_references(landing_files, tables, snapshots),
     asset_checks=[whole_lake],
-    jobs=[load_job, list_job, snapshot_job, reconcile_job, sweep_job, *BUTTONS],
+    jobs=[load_job, list_job, snapshot_job, reconcile_job, sweep_job, expire_job, *BUTTONS],
     sensors=[new_landing_files, stale_snapshots, *heartbeats, *alerts],
     schedules=SCHEDULES,
     resources={"lake": Lake()},

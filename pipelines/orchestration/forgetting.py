@@ -1,7 +1,7 @@
-"""The job that keeps what was erased erased.
+"""The jobs that keep what was erased erased, and have expire what is older than RETENTION_DAYS.
 
-Belongs here: the run around the sweep. Not: the sweep (privacy), nor the erasures themselves: those are carried out by
-the command alone, for a run's configuration, and so Dagster's history, would hold whom they are about.
+Belongs here: the runs around the sweep and the expiry. Not: those (privacy), nor the erasures themselves: those are
+carried out by the command alone, for a run's configuration, and so Dagster's history, would hold whom they are about.
 """
 
 import dagster as dg
@@ -11,7 +11,10 @@ from pipelines.orchestration import orphaned_runs
 from pipelines.orchestration.failures import explained
 from pipelines.orchestration.resources import Lake
 from pipelines.privacy.apply import sweep
+from pipelines.privacy.expiry import expire, retention_date
 from pipelines.redaction.erasures import ErasureList
+
+RETENTION = "RETENTION_DAYS"  # on whose word what is old expires
 
 
 @dg.op(out=dg.Out(dg.Nothing))
@@ -28,6 +31,31 @@ def sweep_erasures(context: dg.OpExecutionContext) -> None:
 def sweep_job() -> None:
     """Sweep."""
     sweep_erasures()
+
+
+@dg.op(out=dg.Out(dg.Nothing))
+def expire_old(context: dg.OpExecutionContext) -> None:
+    """Remove what was received more than RETENTION_DAYS ago from landing zone, tables and snapshots."""
+    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
+    lake = Lake()
+    with explained(), lake.database() as conn:
+        days = lake.settings().retention_days
+        if days is None:
+            raise dg.Failure("Set RETENTION_DAYS, or expire by hand: `wpp-lake expire --before DATE`")
+        done = expire(lake.settings(), conn, retention_date(days), RETENTION, f"the job {expire_job.name}")
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in done.counts.items() if count)
+    context.log.info("before %s: %s", retention_date(days), told or "nothing is left of it")
+
+
+@dg.job(name="expire", description="What is older than RETENTION_DAYS removed. As `wpp-lake expire`.")
+def expire_job() -> None:
+    """Expire."""
+    expire_old()
+
+
+def is_expiring() -> bool:
+    """Tell whether anything expires by itself."""
+    return Lake().settings().retention_days is not None
 
 
 def has_erasures() -> bool:

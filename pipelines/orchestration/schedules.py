@@ -11,7 +11,7 @@ import dagster as dg
 from pipelines.landing.hours import hour_key, hours_between
 from pipelines.orchestration.buttons import prune_job
 from pipelines.orchestration.checks import of_comparison, reconcile_job
-from pipelines.orchestration.forgetting import has_erasures, sweep_job
+from pipelines.orchestration.forgetting import RETENTION, expire_job, has_erasures, is_expiring, sweep_job
 from pipelines.orchestration.partitions import is_partition, range_tags, stretches
 from pipelines.orchestration.reports import EVENTS
 from pipelines.orchestration.sensors import load_job
@@ -45,8 +45,13 @@ def _daily(
 
 
 def _sweeping(_: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest | dg.SkipReason]:
-    """Ask for a sweep where somebody was erased."""
-    return [dg.RunRequest() if has_erasures() else dg.SkipReason("nobody was erased")]
+    """Ask for a sweep where somebody was erased, or anything has expired."""
+    return [dg.RunRequest() if has_erasures() else dg.SkipReason("nobody was erased, and nothing has expired")]
+
+
+def _expiring(_: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest | dg.SkipReason]:
+    """Ask for an expiry where that is set."""
+    return [dg.RunRequest() if is_expiring() else dg.SkipReason(f"nothing expires: {RETENTION} isn't set")]
 
 
 def _closing(context: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest]:
@@ -64,6 +69,7 @@ def _closing(context: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest]:
 
 SCHEDULES = [
     _daily("close_yesterday", load_job, "20 0 * * *", _closing),
+    _daily("daily_expiry", expire_job, "40 2 * * *", _expiring),
     _daily("daily_sweep", sweep_job, "10 3 * * *", _sweeping),
     _daily("nightly_prune", prune_job, "40 3 * * *", lambda _: [dg.RunRequest()]),
     _daily("daily_reconcile", reconcile_job, "10 4 * * 1-6", lambda _: [dg.RunRequest()]),

@@ -3,13 +3,7 @@
 Belongs here: the order of the steps. Not: the steps (landing, tables, parquet), whether anything is left (proof).
 """
 
-import logging
-import time
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from pipelines.db.connection import Connection
@@ -17,7 +11,9 @@ from pipelines.db.migrations import check_schema
 from pipelines.db.queries import query
 from pipelines.landing.authenticity import Verifier
 from pipelines.landing.zone import LandingZone
-from pipelines.privacy import landing, parquet, tables
+from pipelines.loading.announced import announce
+from pipelines.privacy import expiry, landing, parquet, tables
+from pipelines.privacy.done import Done
 from pipelines.privacy.people import Who
 from pipelines.redaction.erasures import Erasure, ErasureList, new_id
 from pipelines.redaction.lines import Eraser
@@ -28,8 +24,6 @@ from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import EVENTS, FIELDS
 from pipelines.snapshots.write import write_snapshots
 
-_log = logging.getLogger(__name__)
-
 
 class Request(NamedTuple):
     """Who is to be forgotten, on which ticket, by whom; `ever`: what is received later, too."""
@@ -38,24 +32,6 @@ class Request(NamedTuple):
     reference: str
     by: str
     ever: bool = False
-
-
-@dataclass
-class Done:
-    """What an erasure did: counts by place, and the seconds of each step."""
-
-    erasure: Erasure | None = None
-    counts: Counter[str] = field(default_factory=Counter)
-    seconds: dict[str, float] = field(default_factory=dict)
-    dates: set[date] = field(default_factory=set)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time a step, and say when it is over."""
-        began = time.monotonic()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0) + time.monotonic() - began
-        _log.info("%s: done in %.1f s", name, self.seconds[name])
 
 
 def apply(settings: LakeSettings, conn: Connection, request: Request) -> Done:
@@ -83,20 +59,23 @@ def apply(settings: LakeSettings, conn: Connection, request: Request) -> Done:
 
 
 def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Done:
-    """Take out what erasures cover and is there again, or still: delivered again, restored, left by a kill.
+    """Take out what erasures cover, or what has expired, and is there again: delivered again, restored, left by a kill.
 
     The landing zone is looked through whole. Tables and past states are where the database doesn't know that they show
     the list as it is now, such as one that was restored from before an erasure; or `full`.
     """
     zone = LandingZone(settings)
     _begin(settings, conn)
-    erasures = [each for each in ErasureList(zone).entries() if each.lifted_at is None]
+    expired = expiry.sweep(settings, conn)
+    erasures = [each for each in ErasureList(zone).entries() if each.lifted_at is None and each.kind != "before"]
     if not erasures:
-        return Done()
+        return expired
     done, eraser = _of_landing_zone(settings, conn, zone)
     _, applied = conn.execute(query("erasure/state")).fetchone() or (None, None)
-    if full or applied is None or (eraser.erasures.revision and applied < eraser.erasures.revision):
+    if full or applied is None or (eraser.erasures.changed_at and applied < eraser.erasures.changed_at):
         _of_the_rest(settings, conn, zone, eraser, erasures, done)
+    done.counts.update(expired.counts)
+    done.seconds |= expired.seconds
     return done
 
 
@@ -121,7 +100,7 @@ def _of_landing_zone(settings: LakeSettings, conn: Connection, zone: LandingZone
     done, listed = Done(), ErasureList(zone)
     verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
     eraser = Eraser(listed.read(), verifier)
-    conn.execute(query("erasure/announce"), {"revision": eraser.erasures.revision})
+    announce(conn, eraser.erasures.listed)
     with done.step("landing zone"):
         done.counts += landing.rewrite(conn, zone, eraser, verifier)
     return done, Eraser(listed.read(), verifier)

@@ -82,7 +82,7 @@ class _Work:
         self._conn, self._zone, self._eraser = conn, zone, eraser
         self._until = erasure.until
         # What was received before everything is covered by this erasure.
-        own = type(eraser.erasures)(eraser.erasures.key, [erasure], {}, None)
+        own = type(eraser.erasures)(eraser.erasures.key, [erasure], {})
         self._subjects = cast("Covering", own.covering(None, datetime.min.replace(tzinfo=UTC))).subjects
         self._verifier = zone.verifier()
         self.done = TablesDone()

@@ -1,7 +1,8 @@
 """The list of erasures in the landing bucket: what must be forgotten, since when, on whose word.
 
 Belongs here: reading and writing the list, and which erasures a landed line falls under. Not: what becomes of such a
-line (lines). The list names nobody: subjects are keyed digests.
+line (lines). The list names nobody: subjects are keyed digests. An entry of the kind `before` has none: whole hours
+have expired, no matter who is in them, and no line falls under it.
 """
 
 from collections import defaultdict
@@ -20,6 +21,7 @@ from pipelines.landing.zone import LandingZone
 from pipelines.redaction.subjects import Subjects
 
 PREFIX = "erasures/"
+SUPERSEDED = f"{PREFIX}before/"  # expiries that a later one includes: kept as a record, and read by nothing
 SHORTEST_KEY = 16  # bytes
 Kind = Literal["person", "event", "group", "before"]
 
@@ -70,6 +72,24 @@ def new_id() -> str:
     return str(uuid_utils.uuid7())
 
 
+class Listed(NamedTuple):
+    """How the list is: of when its newest change is, and before when everything has expired; None without either."""
+
+    revision: datetime | None
+    expired_before: datetime | None
+
+    @classmethod
+    def of(cls, entries: Iterable[Erasure]) -> "Listed":
+        """Return how a list of these entries is."""
+        entries = list(entries)
+        expired = (each.until for each in entries if each.kind == "before" and each.lifted_at is None and each.until)
+        return cls(_newest(entries), max(expired, default=None))
+
+
+def _newest(entries: Iterable[Erasure]) -> datetime | None:
+    return max((each.lifted_at or each.at for each in entries), default=None)
+
+
 class ErasureList:
     """The list in the landing bucket."""
 
@@ -103,6 +123,12 @@ class ErasureList:
 
     def entries(self) -> list[Erasure]:
         """Return every entry, the oldest first."""
+        try:
+            return self._entries()
+        except FileNotFoundError:  # it was superseded meanwhile, by one that is in the list now
+            return self._entries()
+
+    def _entries(self) -> list[Erasure]:
         keys = [key for key in self.objects() if _is_entry(key)]
         return [msgspec.json.decode(self.get_object(key), type=Erasure) for key in keys]
 
@@ -120,16 +146,26 @@ class ErasureList:
             if key.startswith(manifests):
                 yield from _read_manifest(self.get_object(key))
 
+    def supersede(self, erasure: Erasure) -> None:
+        """Put an expiry that a later one includes out of the list, where it stays as a record."""
+        self.put_object(f"{SUPERSEDED}{erasure.id}.json", msgspec.json.encode(erasure))
+        obstore.delete(self._store, erasure.key)
+
+    def listed(self) -> Listed:
+        """Return how the list is; no key is needed for that."""
+        return Listed.of(self.entries())
+
     def read(self) -> "Erasures":
-        """Return the erasures that cover something. Raises ErasureKeyError where there are some and no key."""
+        """Return the erasures that cover something. Raises ErasureKeyError where some have subjects, without a key."""
         entries = self.entries()
-        revision = max((each.lifted_at or each.at for each in entries), default=None)
-        active = [each for each in entries if each.lifted_at is None]
+        of_subjects = [each for each in entries if each.kind != "before"]
+        active = [each for each in of_subjects if each.lifted_at is None]
         by_event: dict[str, list[str]] = defaultdict(list)
         for each in active:
             for event_id in {line.event_id for line in self.touched(each) if line.event_id}:
                 by_event[event_id].append(each.id)
-        return Erasures(self.key() if active else b"", active, by_event, revision)
+        listed, key = Listed.of(entries), self.key() if active else b""
+        return Erasures(key, active, by_event, listed, _newest(of_subjects))
 
 
 def _is_entry(key: str) -> bool:
@@ -158,18 +194,27 @@ class Covering(NamedTuple):
 
 
 class Erasures:
-    """The erasures that cover something, as the list was when it was read; `revision` is of when its newest change is."""
+    """The erasures that cover lines, as the list was when it was read.
+
+    `listed` is how the whole list was, expiries included; `changed_at`, when the newest change of another kind was.
+    """
 
     def __init__(
         self,
         key: bytes,
         entries: Iterable[Erasure],
         by_event: Mapping[str, Iterable[str]],
-        revision: datetime | None,
+        listed: Listed = Listed(None, None),  # noqa: B008  it can't be changed
+        changed_at: datetime | None = None,
     ) -> None:
-        self.key, self.entries, self.revision = key, tuple(entries), revision
+        self.key, self.entries, self.listed, self.changed_at = key, tuple(entries), listed, changed_at
         self._by_event = {event_id: frozenset(ids) for event_id, ids in by_event.items()}
         self._covering: dict[frozenset[str], Covering] = {}
+
+    @property
+    def revision(self) -> datetime | None:
+        """Of when the newest change of the list is."""
+        return self.listed.revision
 
     def covering(self, event_id: str | None, received_at: datetime) -> Covering | None:
         """Return what a line is looked through for, None where it falls under no erasure."""

@@ -1,0 +1,160 @@
+"""An expiry from its entry in the list of erasures to the last Parquet file: killed at any step, the next one goes on.
+
+Belongs here: the order of the steps, landing files and snapshots. Not: rows (expired_rows), who is to be forgotten
+whatever the date (apply).
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+
+import uuid_utils
+
+from pipelines import object_store
+from pipelines.db.connection import Connection
+from pipelines.db.migrations import check_schema
+from pipelines.db.queries import query
+from pipelines.errors import WppLakeError
+from pipelines.landing.hours import today
+from pipelines.landing.zone import LandingZone, hour_of
+from pipelines.loading.announced import announce
+from pipelines.privacy.done import Done
+from pipelines.privacy.expired_rows import expire_rows
+from pipelines.privacy.landing import remove_older
+from pipelines.privacy.removal import remove
+from pipelines.redaction.erasures import PREFIX, Erasure, ErasureList, new_id
+from pipelines.redaction.lines import Eraser, read_eraser
+from pipelines.settings import LakeSettings
+from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
+from pipelines.snapshots.files import writing
+from pipelines.snapshots.payload_fields import write_catalogue
+from pipelines.snapshots.schemas import FIELDS, SCHEMAS
+from pipelines.snapshots.write import write_snapshots
+from receiver.landing import PREFIX as LANDING_PREFIX
+
+TICK = timedelta(microseconds=1)
+TABLES = (*SCHEMAS, FIELDS)
+
+
+class ExpiryDateError(WppLakeError, ValueError):
+    """The date isn't there yet."""
+
+
+def expire(settings: LakeSettings, conn: Connection, before: date, reference: str, by: str) -> Done:
+    """Remove what was received before a UTC date from every place, or go on with what was begun.
+
+    `conn` is in autocommit mode; loads go on meanwhile, by the new list. Where an expiry in the list includes the date,
+    that one is carried out again. Raises ExpiryDateError, NoSecretError, ErasureKeyError, SchemaError.
+    """
+    if before > today():
+        raise ExpiryDateError(f"{before} is after today, {today()} in UTC: what is to come can't expire")
+    until = datetime.combine(before, time(), UTC)
+    zone = LandingZone(settings)
+    check_schema(conn)
+    conn.execute(query("erasure/lock"))
+    eraser, listed = read_eraser(zone, zone.verifier()), ErasureList(zone)
+    erasure = _known(listed, until)
+    if erasure is None:
+        at = max(datetime.now(UTC), (eraser.erasures.revision or datetime.min.replace(tzinfo=UTC)) + TICK)
+        erasure = Erasure(new_id(), "before", (), until, reference, by, at)
+        listed.put(erasure)
+    return _carry_out(settings, conn, zone, erasure)
+
+
+def retention_date(days: int) -> date:
+    """Return the UTC date before which everything expires that is kept for so many days."""
+    return today() - timedelta(days=days)
+
+
+def sweep(settings: LakeSettings, conn: Connection) -> Done:
+    """Remove what has expired and is there again, or still: restored from a backup, left by a kill.
+
+    The session holds the lock of erasures. Counts are named `expired_...`, and only those of what there was.
+    """
+    zone = LandingZone(settings)
+    if not (expired_before := ErasureList(zone).listed().expired_before):
+        return Done()
+    erasure = _known(ErasureList(zone), expired_before)
+    done = _carry_out(settings, conn, zone, erasure) if erasure else Done()
+    done.counts = Counter({f"expired_{name}": count for name, count in done.counts.items() if count})
+    return done
+
+
+def _known(listed: ErasureList, until: datetime) -> Erasure | None:
+    """Return the entry by which everything before a moment, and perhaps more, expires."""
+    found = [each for each in listed.entries() if each.kind == "before" and each.lifted_at is None]
+    return max((each for each in found if each.until and each.until >= until), key=_until, default=None)
+
+
+def _until(erasure: Erasure) -> datetime:
+    return erasure.until or datetime.min.replace(tzinfo=UTC)
+
+
+def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, erasure: Erasure) -> Done:
+    """Take rows, landing files and snapshots out, in this order, in which nothing differs in between."""
+    listed, done, until = ErasureList(zone), Done(erasure), _until(erasure)
+    eraser: Eraser = read_eraser(zone, zone.verifier())
+    announce(conn, eraser.erasures.listed)
+    with done.step("tables"):
+        expired = expire_rows(conn, zone, eraser, until)
+        done.counts.update(expired.counts)
+    with done.step("landing zone"):
+        done.counts["files"] = remove_files(settings, until)
+    with done.step("snapshots"):
+        done.counts["snapshots"] = remove_snapshots(settings, conn, until.date(), expired.gone)
+        written = [*_written(settings, expired.changed | {today()})]
+        remove_older(object_store.client(settings), settings.snapshot_bucket, written)
+    if done.counts.total():
+        _record(listed, done, erasure)
+    for each in listed.entries():
+        if each.kind == "before" and each.lifted_at is None and each.id != erasure.id and _until(each) <= until:
+            listed.supersede(each)
+    return done
+
+
+def _record(listed: ErasureList, done: Done, erasure: Erasure) -> None:
+    """Put beside the list how much was removed."""
+    told = {"removed": done.counts, "ended_at": datetime.now(UTC).isoformat()}
+    listed.put_object(f"{PREFIX}{erasure.id}/removed-{uuid_utils.uuid7()}.json", json.dumps(told).encode())
+
+
+def remove_files(settings: LakeSettings, until: datetime) -> int:
+    """Remove the landing files of hours before a moment; return how many."""
+
+    def is_gone(key: str) -> bool:
+        hour = hour_of(key)
+        return hour is not None and hour < until
+
+    return remove(object_store.client(settings), settings.landing_bucket, LANDING_PREFIX, is_gone)
+
+
+def remove_snapshots(settings: LakeSettings, conn: Connection, until: date, others: Iterable[date] = ()) -> int:
+    """Remove the Parquet files of dates before one, after whoever writes one of them; return how many.
+
+    `others` are dates of which the bucket has none, perhaps, because one is being written.
+    """
+    store = SnapshotStore(settings)
+    dates = {date.fromisoformat(day) for table in TABLES for day in store.dates(table)}
+    for day in sorted(dates.union(others)):
+        if day < until:
+            with writing(settings, day):
+                pass  # who has begun is waited for, who begins now finds no rows
+    conn.execute(query("expiry/snapshots"), {"until": until})
+    gone = re.compile(rf"({'|'.join(TABLES)})/date=(\d{{4}}-\d\d-\d\d)/.+", re.ASCII)
+
+    def is_gone(key: str) -> bool:
+        match = gone.fullmatch(key)
+        return match is not None and match[2] < until.isoformat()
+
+    return sum(remove(store.client, store.bucket, f"{table}/date=", is_gone) for table in TABLES)
+
+
+def _written(settings: LakeSettings, days: Iterable[date]) -> Iterator[str]:
+    """Write the snapshots of these dates that are stale now, and yield their keys."""
+    store = SnapshotStore(settings)
+    for day in sorted(days):
+        yield from (file.key for file in write_snapshots(settings, store, day, only_stale=True))
+        if write_catalogue(settings, store, day, only_stale=True):
+            yield snapshot_key(FIELDS, day)
