@@ -22,6 +22,7 @@ from pipelines.landing.hours import FIRST_DATE, hours_between, today
 from pipelines.landing.zone import FetchedFile, LandingZone
 from pipelines.loading.alarms import alarms
 from pipelines.loading.pending import list_everything
+from pipelines.redaction.erasures import ErasureList
 from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
 from pipelines.snapshots.schemas import EVENTS, SCHEMAS
 
@@ -92,14 +93,15 @@ def reconcile(
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     day = FIRST_DATE if full else since
     begin = datetime.combine(day, time(), UTC) if day else now - RECENT
+    kept_since = max(begin, ErasureList(zone).listed().expired_before or begin)
     with conn.transaction():
         conn.execute("set transaction isolation level repeatable read")
         conn.execute(query("reconcile/staging"))
         hours = [None] if full else hours_between(begin, now + timedelta(hours=1))
         _stage(conn, (fetched for hour in hours for page in zone.files(hour) for fetched in zone.fetch(page)), report)
         for kind, remedy in COMPARISONS.items():
-            report.add(kind, conn.cursor().stream(query(f"reconcile/{kind}"), {"since": begin}), remedy)
-        for file in _snapshot_files(conn, begin.date()):
+            report.add(kind, conn.cursor().stream(query(f"reconcile/{kind}"), {"since": kept_since}), remedy)
+        for file in _snapshot_files(conn, kept_since.date()):
             _compare_file(conn, store, file, report)
         report.told.update({f"{reason}, open in quarantine": n for reason, n in conn.execute(query("reconcile/open"))})
         report.told.update({what: n for what, n in conn.execute(query("reconcile/expired")) if n})

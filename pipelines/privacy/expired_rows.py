@@ -2,30 +2,30 @@
 
 Belongs here: which rows go, which stay, and what becomes of an event that was delivered before and since. Not: files
 and snapshots (expiry).
-Events are what a rebuild would make of the files that are left. Of groups and people it goes less far: whoever was seen
-since stays, with the first sight, the name, the description and the pairs that are known, though a line that has
-expired showed them.
+What is left is what a rebuild would make of the files that are left, with its ids, and but for one thing: whoever was
+seen since keeps the time of the first sight.
 """
 
 import logging
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query, run_steps
 from pipelines.landing.format import LandingLineError, decode_line, split_lines
 from pipelines.landing.zone import FetchedFile, LandingFile, LandingZone
-from pipelines.loading.batches import Batch, LandedRow
+from pipelines.loading.batches import Batch, LandedRow, in_batches
 from pipelines.loading.events import store_events
 from pipelines.loading.ledger import entries
 from pipelines.loading.store import exclusive_transaction, store_observations
+from pipelines.prefetch import prefetch
 from pipelines.redaction.lines import Eraser
 from receiver.landing import PREFIX, hour_prefix
 
-HOUR = timedelta(hours=1)
 TWICE = 2  # deliveries, of which both moments are known
+SHOWN = ("expiry/names", "expiry/descriptions", "expiry/group_names", "expiry/group_descriptions")
 
 _log = logging.getLogger(__name__)
 
@@ -94,11 +94,14 @@ class _Rows:
             files = [file for file in page if self._before <= file.hour <= until or file.hour in hours]
             known = entries(self._conn, [file.key for file in files])
             self._read(batch, [file for file in files if file.key in known], straddling.keys())
-        places = self._conn.execute(query("quarantine/of_files"), {"keys": [file.key for file in batch.files]})
-        batch.withhold({(key, line) for key, line, state, *_ in places if state != "loaded"})
-        batch.unloadable.clear()
+        self._withhold(batch)
         batch.observe()
         return batch
+
+    def _withhold(self, batch: Batch) -> None:
+        """Leave out the lines that are in quarantine."""
+        places = self._conn.execute(query("quarantine/of_files"), {"keys": [file.key for file in batch.files]})
+        batch.withhold({(key, line) for key, line, state, *_ in places if state != "loaded"})
 
     def _read(self, batch: Batch, files: Iterable[LandingFile], event_ids: Collection[str]) -> None:
         for fetched in self._zone.fetch(files):
@@ -117,20 +120,44 @@ class _Rows:
                 events -= more
 
     def people(self) -> None:
-        """Delete addresses and pairs that weren't seen since, and people who have no other address."""
-        gone = [participant for (participant,) in self._conn.execute(query("expiry/people"), self._named)]
-        self.done["pairs"] = self._count("expiry/pairs")
+        """Delete groups and addresses that weren't seen since, what only expired lines showed of others, and pairs."""
+        touched = {participant for (participant,) in self._conn.execute(query("expiry/people"), self._named)}
         self.done["addresses"] = self._count("expiry/jids")
-        if gone:
-            self._conn.execute(query("erasure/stage_others"), {"participants": gone})
+        self.done["groups"] = self._count("expiry/groups")
+        pairs = self._conn.execute(query("expiry/pairs")).fetchall()
+        self.done["pairs"] = len(pairs)
+        parted = {participant for _, participant in pairs if participant}
+        # What was shown by older events than those that have expired may have been received since.
+        if sum(map(self._count, SHOWN)) or parted:
+            self._observe_again()
+        self._settle([*touched | parted])
+
+    def _settle(self, touched: Sequence[Any]) -> None:
+        """Have the addresses of these people be whose they are now, and delete people who have none."""
+        if touched:
+            people = {"participants": touched}
+            self._conn.execute(query("erasure/stage_others"), people)
             run_steps(self._conn, "observations")
-            self._conn.execute(query("erasure/unlink"), {"participants": gone})
-            self.done["people"] = self._count("erasure/forget_people", participants=gone)
+            self._conn.execute(query("erasure/unlink"), people)
+            self.done["people"] = self._conn.execute(query("erasure/forget_people"), people).rowcount
             self._note_days(())
 
+    def _observe_again(self) -> None:
+        """Observe what the loaded lines that are left show of people and groups."""
+        verifier = self._zone.verifier()
+        for page in self._zone.files():
+            files = [file for file in page if file.hour >= self._before]
+            known = entries(self._conn, [file.key for file in files])
+            for batch in prefetch(
+                lambda some: Batch.read(self._zone.fetch(some), verifier, self._eraser),
+                in_batches(file for file in files if file.key in known),
+            ):
+                self._withhold(batch)
+                store_observations(self._conn, batch)
+        self._conn.execute(query("load/clear_staging"))
+
     def rest(self) -> None:
-        """Delete groups that weren't seen since, and what waits, alarms or is put aside of files that expire."""
-        self.done["groups"] = self._count("expiry/groups")
+        """Delete what waits, alarms or is put aside of files that expire."""
         aside = self._conn.execute(query("expiry/quarantine"), self._named).fetchone() or (0, 0)
         self.done["quarantined"], self.done["open_in_quarantine"] = aside
         self._conn.execute(query("expiry/alarms"), self._named)

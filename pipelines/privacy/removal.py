@@ -12,36 +12,40 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
+    Page = tuple[list[ObjectIdentifierTypeDef], list[ObjectIdentifierTypeDef]]  # objects, marks of deleted ones
+
 
 class NotRemovedError(WppLakeError):
     """The store refuses to remove an object."""
 
 
 def remove(client: "S3Client", bucket: str, prefix: str, is_gone: Callable[[str], bool]) -> int:
-    """Remove the objects below a prefix whose keys `is_gone` names; return how many keys that were.
+    """Remove the objects below a prefix whose keys `is_gone` names; return how many there were, older versions aside.
 
     In a bucket with versions nothing of them is left: neither an older version nor a mark that it was deleted, not even
     of a key that has nothing else any more. Raises NotRemovedError.
     """
     is_versioned = client.get_bucket_versioning(Bucket=bucket).get("Status") is not None
     pages = _versions(client, bucket, prefix) if is_versioned else _objects(client, bucket, prefix)
-    keys = set[str]()
-    for page in pages:
-        gone = [each for each in page if is_gone(each["Key"])]
+    objects = set[str]()
+    for versions, marks in pages:
+        gone = [each for each in (*versions, *marks) if is_gone(each["Key"])]
         if gone:
             removed = client.delete_objects(Bucket=bucket, Delete={"Objects": gone, "Quiet": True})
             for error in removed.get("Errors", ()):
                 raise NotRemovedError(f"{error.get('Key')} isn't removed: {error.get('Code')} {error.get('Message')}")
-        keys.update(each["Key"] for each in gone)
-    return len(keys)
+        objects.update(each["Key"] for each in versions if is_gone(each["Key"]))
+    return len(objects)
 
 
-def _objects(client: "S3Client", bucket: str, prefix: str) -> Iterator[list["ObjectIdentifierTypeDef"]]:
+def _objects(client: "S3Client", bucket: str, prefix: str) -> "Iterator[Page]":
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        yield [{"Key": each["Key"]} for each in page.get("Contents", ())]
+        yield [{"Key": each["Key"]} for each in page.get("Contents", ())], []
 
 
-def _versions(client: "S3Client", bucket: str, prefix: str) -> Iterator[list["ObjectIdentifierTypeDef"]]:
+def _versions(client: "S3Client", bucket: str, prefix: str) -> "Iterator[Page]":
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-        found = (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
-        yield [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in found]
+        yield (
+            [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in page.get("Versions", ())],
+            [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in page.get("DeleteMarkers", ())],
+        )
