@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.db.connection import Connection
 from pipelines.landing.zone import LandingZone
 from pipelines.privacy.search import Coverage, Search
-from pipelines.redaction.erasures import PREFIX, ErasureList
+from pipelines.redaction.erasures import PREFIX, ErasureList, NoSuchErasureError
 from pipelines.redaction.subjects import Subjects
 from pipelines.settings import LakeSettings
 
@@ -34,7 +34,10 @@ def verify(settings: LakeSettings, conn: Connection, erasure_id: str) -> dict[st
     ErasureKeyError.
     """
     listed = ErasureList(LandingZone(settings))
-    erasure, key = listed.entry(erasure_id), listed.key()
+    erasure = listed.entry(erasure_id)
+    if erasure.kind == "before":
+        raise NoSuchErasureError(f"{erasure_id} is an expiry, of which nobody is the subject: see `wpp-lake reconcile`")
+    key = listed.key()
     touched = list(listed.touched(erasure))
     coverage = Coverage(erasure.until, frozenset(each.event_id for each in touched if each.event_id))
     began = datetime.now(UTC)
