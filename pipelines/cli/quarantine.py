@@ -41,11 +41,14 @@ def ls(
 
 @app.command("show")
 def show(entry_id: UUID, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
-    """Show one entry with its content, which may hold phone numbers and messages."""
+    """Show one entry with its content, which may hold phone numbers and messages; that somebody looked is logged."""
     with connect_lake(data_dir) as conn:
+        from pipelines.db.queries import query
         from pipelines.loading.quarantine import entry
 
         found = entry(conn, entry_id)
+        look = {"by": getpass.getuser(), "action": "quarantine show", "subject": str(entry_id), "reference": None}
+        conn.execute(query("erasure/log_access"), look)
     found["raw"] = repr(found["raw"].decode(errors="backslashreplace"))
     for name, value in found.items():
         print(f"{name:<16} {value}")

@@ -40,6 +40,7 @@ PANELS = {
     },
     "Forgetting": {
         "erase": "wpp-lake erase plan +5511987654321",
+        "export": "wpp-lake export +5511987654321 --reference TICKET-1 --out person.md",
     },
     "Upkeep": {
         "migrate": "wpp-lake migrate",
