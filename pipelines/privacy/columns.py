@@ -17,7 +17,7 @@ CLASSES: Mapping[Class, str] = {
 
 
 class Column(NamedTuple):
-    """What a column may say of a person, and why."""
+    """Class of a column, and the reason for it."""
 
     kind: Class
     reason: str = ""
