@@ -27,6 +27,7 @@ from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
 from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import EVENTS, FIELDS
 from pipelines.snapshots.write import write_snapshots
+from receiver.landing import key_id
 
 _log = logging.getLogger(__name__)
 
@@ -69,17 +70,20 @@ def apply(settings: LakeSettings, conn: Connection, request: Request) -> Done:
     _begin(settings, conn)
     erasure = _known(listed, key, request)
     if erasure is None:
-        now = datetime.now(UTC)
-        subjects = tuple(sorted(digest(key, name) for name in request.who.names))
-        ever = request.ever or request.who.kind == "event"
-        erasure = Erasure(
-            new_id(), request.who.kind, subjects, None if ever else now, request.reference, request.by, now
-        )
+        erasure = _new(key, request)
         listed.put(erasure)
     done, eraser = _of_landing_zone(settings, conn, zone)
     done.erasure = erasure
     _of_the_rest(settings, conn, zone, eraser, [erasure], done)
     return done
+
+
+def _new(key: bytes, request: Request) -> Erasure:
+    now, who = datetime.now(UTC), request.who
+    ever = request.ever or who.kind == "event"
+    subjects = tuple(sorted(digest(key, name) for name in who.names))
+    until = None if ever else now
+    return Erasure(new_id(), who.kind, subjects, until, request.reference, request.by, now, key_id(key))
 
 
 def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Done:

@@ -18,6 +18,7 @@ import uuid_utils
 from pipelines.errors import WppLakeError
 from pipelines.landing.zone import LandingZone
 from pipelines.redaction.subjects import Subjects
+from receiver.landing import key_id
 
 PREFIX = "erasures/"
 SHORTEST_KEY = 16  # bytes
@@ -35,7 +36,7 @@ class NoSuchErasureError(WppLakeError, LookupError):
 class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of the list.
 
-    `subjects` are keyed digests in hex. It covers what was received before `until`, all of it where that is None, and
+    `subjects` are keyed digests in hex, `key_id` the public name of their key. It covers what was received before `until`, all of it where that is None, and
     whatever has an event id that it touched. `lifted_at` says since when it covers nothing any more.
     """
 
@@ -46,6 +47,7 @@ class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: str
     by: str
     at: datetime
+    key_id: str
     lifted_at: datetime | None = None
     lifted_by: str | None = None
 
@@ -121,15 +123,18 @@ class ErasureList:
                 yield from _read_manifest(self.get_object(key))
 
     def read(self) -> "Erasures":
-        """Return the erasures that cover something. Raises ErasureKeyError where there are some and no key."""
+        """Return the erasures that cover something. Raises ErasureKeyError where there are some and not their key."""
         entries = self.entries()
         revision = max((each.lifted_at or each.at for each in entries), default=None)
         active = [each for each in entries if each.lifted_at is None]
+        key = self.key() if active else b""
+        if strange := sorted({each.key_id for each in active} - {key_id(key)}):
+            raise ErasureKeyError(f"ERASURE_KEY is another than the list's, which is {', '.join(strange)}")
         by_event: dict[str, list[str]] = defaultdict(list)
         for each in active:
             for event_id in {line.event_id for line in self.touched(each) if line.event_id}:
                 by_event[event_id].append(each.id)
-        return Erasures(self.key() if active else b"", active, by_event, revision)
+        return Erasures(key, active, by_event, revision)
 
 
 def _is_entry(key: str) -> bool:
