@@ -26,7 +26,7 @@ def export(  # noqa: PLR0913, PLR0917
     not_lid: Others = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Write everything that is held about a person into one file for that person; others' names and texts are masked."""
+    """Write everything that is held about a person into one file for that person, with what is others' masked."""
     settings = read_settings(data_dir)
     with connect_lake(data_dir) as conn:
         from pipelines.privacy.export import export as tell

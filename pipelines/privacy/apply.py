@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
-    """Who is to be forgotten, on which ticket, by whom; `ever`: what is received later, too."""
+    """A wish to have somebody forgotten, on which ticket, by whom; `ever`: what is received later, too."""
 
     who: Who
     reference: str
@@ -43,7 +43,7 @@ class Request(NamedTuple):
 
 @dataclass
 class Done:
-    """What an erasure did: counts by place, and the seconds of each step."""
+    """The doing of an erasure: counts by place, and the seconds of each step."""
 
     erasure: Erasure | None = None
     counts: Counter[str] = field(default_factory=Counter)

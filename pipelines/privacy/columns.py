@@ -216,11 +216,6 @@ OBJECTS: Mapping[str, Mapping[str, Column]] = {
             "lifted_by": _STAFF,
         },
     ),
-    "proof of an erasure": _classed(
-        "erasure kind requested_at covers_until lines_written_anew searched_from searched_to program places matches"
-        " after_request not_searched sha256",
-        content={"reference": "the ticket, as typed by the staff; it leads to the person"},
-    ),
     "manifest of an erasure": _classed("key line old_sha256 new_sha256", personal={"event_id": _EVENT_ID}),
 }
 

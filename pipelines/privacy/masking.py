@@ -1,4 +1,4 @@
-"""What a person may see of a payload that is about that person: others' names, numbers and texts are masked.
+"""Masks what is somebody else's in a payload that a person may see: names, numbers and texts.
 
 Belongs here: what is masked. Not: which payloads are shown (export).
 """
@@ -19,7 +19,7 @@ NAMES = frozenset({"pushName", "notify", "verifiedName", "verifiedBizName", "use
 
 
 def masked(subjects: Subjects, value: JSON, name: str = "") -> JSON:
-    """Return a part of a payload, parsed, with what is somebody else's masked; `name` is the key that it stands under."""
+    """Return a part of a payload with what is somebody else's masked; `name` is the key that it stands under."""
     if isinstance(value, list):
         return [masked(subjects, each, name) for each in value]
     if isinstance(value, dict):

@@ -36,8 +36,9 @@ class NoSuchErasureError(WppLakeError, LookupError):
 class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of the list.
 
-    `subjects` are keyed digests in hex, `key_id` the public name of their key. It covers what was received before `until`, all of it where that is None, and
-    whatever has an event id that it touched. `lifted_at` says since when it covers nothing any more.
+    `subjects` are keyed digests in hex, `key_id` the public name of their key. It covers what was received before
+    `until`, all of it where that is None, and whatever has an event id that it touched. `lifted_at` says since when it
+    covers nothing any more.
     """
 
     id: str
@@ -156,14 +157,14 @@ def encode_manifest(lines: Iterable[Touched]) -> bytes:
 
 
 class Covering(NamedTuple):
-    """What a line is looked through for: the subjects of the erasures that it falls under, with their ids."""
+    """The subjects of the erasures that a line falls under, with the ids of those."""
 
     subjects: Subjects
     ids: frozenset[str]
 
 
 class Erasures:
-    """The erasures that cover something, as the list was when it was read; `revision` is of when its newest change is."""
+    """The erasures that cover something, as the list was read; `revision` is when it had its newest change."""
 
     def __init__(
         self,

@@ -66,7 +66,7 @@ def test_the_verb_writes_a_file_for_one_and_logs_who_asked(filled: Lake, tmp_pat
     ]
     subprocess.run(command, check=True, capture_output=True)
     assert PHONE in out.read_text(encoding="utf-8")
-    assert out.stat().st_mode & 0o777 == 0o600  # noqa: PLR2004
+    assert out.stat().st_mode & 0o777 == 0o600
     logged = filled.rows("select by, action, subject, reference from access_log")
     assert logged == [("dpo", "export", digest(ERASURE_KEY.encode(), phone_name(PHONE)), "T-1")]
     again = subprocess.run(command, check=False, capture_output=True, text=True)

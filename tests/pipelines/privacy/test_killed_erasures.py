@@ -38,7 +38,8 @@ def dies(when, step, name, call):
 def erase(when, step):
     put, execute, publish = obstore.put, psycopg.Connection.execute, SnapshotStore.put
     names = {query(name): name for name in SQL}
-    obstore.put = lambda store, key, *rest, **more: dies(when, step, put_of(key), lambda: put(store, key, *rest, **more))
+    obstore.put = lambda store, key, *rest, **more: dies(
+        when, step, put_of(key), lambda: put(store, key, *rest, **more))
     psycopg.Connection.execute = lambda conn, text, *rest, **more: dies(
         when, step, names.get(text) if isinstance(text, bytes) else None, lambda: execute(conn, text, *rest, **more))
     SnapshotStore.put = lambda store, *rest: dies(when, step, "parquet", lambda: publish(store, *rest))
@@ -73,7 +74,7 @@ STEPS = [
 ]
 
 
-def test_killed_at_each_step(filled: Lake, sample: list[dict[str, object]]) -> None:
+def test_killed_at_each_step(filled: Lake) -> None:
     names = (f"{PHONE}@s.whatsapp.net", f"{LID}@lid")
     command = [sys.executable, "-c", ERASERS, *names]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
