@@ -374,7 +374,7 @@ def test_the_demo_adds_up_twice(tmp_path: Path) -> None:
     with running("demo", tmp_path / "lake", "--no-dagster") as again:
         again.line("Everything stays up")
         assert summary(again) == first
-        assert notebook_rows(again) == 75
+        assert notebook_rows(again) == 80
         assert max(map(len, summary(again))) <= 80
         assert again.stop(signal.SIGINT) == 0
     assert first[0] == "sent                       300 requests: 295 accepted, 5 duplicate; 294 different events"
