@@ -1,4 +1,4 @@
-"""What became of the demo's sample: counted in tables and snapshots, compared, and shown in at most 80 columns.
+"""The demo's summary: what became of the sample, counted in tables and snapshots, compared, and shown in at most 80 columns.
 
 Belongs here: the summary, whether it adds up, where to look next. Not: sending and loading (demo.py).
 """

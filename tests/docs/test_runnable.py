@@ -1,8 +1,8 @@
 """What the documents say to type is typed: each block that is marked as runnable, as it stands, on a real lake.
 
 A comment before a block says what becomes of it: `runnable`, `run by TEST`, `not run: WHY`; `prints` stands before a
-part of what the block before it prints. A page's blocks run in one folder, one after the other, as if typed into one shell:
-what one exports, the next ones have.
+part of what the block before it prints. A page's blocks run in one folder, one after the other, as if typed into one
+shell: what one exports, the next ones have.
 
 Belongs here: finding the blocks, running them. Not: what needs a whole stack (test_first_event), such as Dagster.
 """
