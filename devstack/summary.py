@@ -1,4 +1,4 @@
-"""The demo's summary: what became of the sample, counted in tables and snapshots, compared, and shown in at most 80 columns.
+"""The demo's summary: what became of the sample, counted, compared, and shown in at most 80 columns.
 
 Belongs here: the summary, whether it adds up, where to look next. Not: sending and loading (demo.py).
 """
@@ -36,7 +36,8 @@ def summarise(stack: Stack, ids: set[str], answers: Counter[str], say: Say) -> b
     status = _status(stack)
     counts = status["counts"]
     listed = ", ".join(f"{count:,} {answer}" for answer, count in sorted(answers.items()))
-    _row(say, "sent", f"{answers.total():,} requests: {listed}; {len(ids):,} different events")
+    _row(say, "sent", f"{answers.total():,} requests: {listed}")
+    _row(say, "different events", f"{len(ids):,}")
     _row(say, "landing zone", f"{counts['landed_files']:,} files, {counts['landed_events']:,} lines")
     _row(say, EVENTS, f"{loaded:,} of these events")
     for name, count, _ in by_type:

@@ -193,6 +193,19 @@ def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("document", DOCS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_link_to_a_heading_finds_it(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", document.read_text())
+    targets = [(document.parent / link if link else document, heading) for link, heading in links]
+    assert [(str(page), name) for page, name in targets if page.suffix == ".md" and name not in anchors(page)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the fragments by which a page's headings are reached."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {anchor(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)) for heading in headings}
+
+
 def test_docstrings_name_the_thing() -> None:
     """They begin with a verb or a noun."""
     modules = [path for package in ("receiver", "pipelines", "devstack") for path in (ROOT / package).rglob("*.py")]
