@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from devstack.postgres import Postgres
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
-BLOCK = re.compile(r"(?:<!-- ([^\n]+) -->\n\n)?^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
-LANGUAGES = ("bash", "sh", "python")
+BLOCK = re.compile(r"(?:<!-- ([^\n]+) -->\n\n)?^( *)```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+SHOWN = ("text", "json", "mermaid")  # nobody types these
 DAY = "2026-11-23"  # the date that the documents read
 
 
@@ -56,12 +56,12 @@ class Block:
 
 
 def blocks(page: Path) -> Iterator[Block]:
-    """Yield a page's blocks of the languages that can be run."""
+    """Yield a page's blocks, but for those that are only shown."""
     text = page.read_text()
     found = list(BLOCK.finditer(text))
     for match, after in zip(found, [*found[1:], None], strict=False):
         mark, indent, language, lines = match.groups("")
-        if language in LANGUAGES:
+        if language not in SHOWN:
             prints = after[4] if after and after[1] == "prints" else ""
             number = text.count("\n", 0, match.start(4))
             yield Block(
