@@ -83,7 +83,7 @@ def _error() -> "type[duckdb.Error]":
 
 def _typed() -> "Iterator[str]":
     """Yield what is typed, or piped in, up to each line that ends with a semicolon."""
-    is_typed, gathered = sys.stdin.isatty(), ""
+    is_typed, gathered, is_asked = sys.stdin.isatty(), "", False
     if is_typed:
         with suppress(ImportError):
             import readline  # noqa: F401  lines can be edited and called back
@@ -95,8 +95,8 @@ def _typed() -> "Iterator[str]":
             break
         if gathered.rstrip().endswith(";"):
             yield gathered
-            gathered = ""
-    if gathered.strip():
+            gathered, is_asked = "", True
+    if gathered.strip() or not (is_typed or is_asked):
         yield gathered
 
 

@@ -128,3 +128,5 @@ def test_a_question_without_an_answer_is_told_beside_it(lake: "Lake") -> None:
         assert (found.returncode, found.stdout, found.stderr.splitlines()[-1]) == (0, header, "no rows")
     assert wpp_lake("sql", "create table t (n int)").stderr.splitlines()[-1] == "done"
     assert wpp_lake("sql", "").stderr.splitlines()[-1] == "no statement"
+    piped = subprocess.run([*COMMAND, "sql"], input="\n", capture_output=True, text=True, check=True)
+    assert piped.stderr.splitlines()[-1] == "no statement"
