@@ -73,7 +73,7 @@ def demo(  # noqa: PLR0913, PLR0917  a command line has that many options
 ) -> None:
     """Start everything, send the sample of 300 signed requests through it, and show what became of them."""
     what = f"{weeks} weeks of an invented community" if weeks else "300 sample events"
-    _log.info("the demo: starts everything in %s, sends %s, loads them, writes snapshots", data_dir, what)
+    _log.info("the demo, in %s: start everything, send %s, load, snapshot", data_dir, what)
     from devstack import demo  # noqa: PLC0415  other commands don't wait for it
     from devstack.stack import Plan  # noqa: PLC0415  the same
 

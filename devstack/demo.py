@@ -77,7 +77,8 @@ async def _show(stack: Stack, weeks: int | None, say: Say, *, once: bool) -> int
     progress = Progress(len(sample.requests), _log.info)
     answers = await asyncio.to_thread(replay, sample.requests, stack.plan.receiver_url, progress.answered)
     for step, verb in enumerate(("load", "snapshot"), 3):
-        _log.info("%d of 4: wpp-lake %s", step, verb)
+        beside = ", for what Dagster itself has left" if stack.plan.dagster else ""  # its sensors are at work meanwhile
+        _log.info("%d of 4: wpp-lake %s%s", step, verb, beside)
         await _run_verb(stack, verb)
     adds_up = await asyncio.to_thread(summarise, stack, sample.ids, answers, say)
     for line in next_steps(stack.plan, is_over=once):
