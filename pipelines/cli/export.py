@@ -21,7 +21,9 @@ def export(  # noqa: PLR0913, PLR0917
     who: Annotated[str, typer.Argument(metavar="WHO", help="A phone number, or a LID as 123@lid.")],
     reference: Annotated[str, typer.Option(metavar="TICKET", help="The request on whose word it is done: logged.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the text goes, which nobody else may read.")],
-    by: Annotated[str | None, typer.Option(help="Who asks: logged; without it the user of this machine.")] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who asks: logged; without it the user of this machine.")
+    ] = None,
     lid: Own = None,
     not_lid: Others = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,

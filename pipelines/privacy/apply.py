@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import NamedTuple
 
 from pipelines.db.connection import Connection
@@ -29,6 +29,7 @@ from pipelines.snapshots.schemas import EVENTS, FIELDS
 from pipelines.snapshots.write import write_snapshots
 from receiver.landing import key_id
 
+CLOCKS = timedelta(hours=1)  # by which the store's may differ from the database's
 _log = logging.getLogger(__name__)
 
 
@@ -89,17 +90,20 @@ def _new(key: bytes, request: Request) -> Erasure:
 def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Done:
     """Take out what erasures cover and is there again, or still: delivered again, restored, left by a kill.
 
-    The landing zone is looked through whole. Tables and past states are where the database doesn't know that they show
-    the list as it is now, such as one that was restored from before an erasure; or `full`.
+    Looked through are landing files that were put since the last time; all of them, and tables and past states too,
+    where the database doesn't know that it shows the list as it is now, such as one that was restored from before an
+    erasure; or `full`.
     """
     zone = LandingZone(settings)
     _begin(settings, conn)
     erasures = [each for each in ErasureList(zone).entries() if each.lifted_at is None]
     if not erasures:
         return Done()
-    done, eraser = _of_landing_zone(settings, conn, zone)
-    _, applied = conn.execute(query("erasure/state")).fetchone() or (None, None)
-    if full or applied is None or (eraser.erasures.revision and applied < eraser.erasures.revision):
+    revision = ErasureList(zone).read().revision
+    _, applied, swept = conn.execute(query("erasure/state")).fetchone() or (None, None, None)
+    full = full or applied is None or swept is None or (revision is not None and applied < revision)
+    done, eraser = _of_landing_zone(settings, conn, zone, None if full else swept - CLOCKS)
+    if full:
         _of_the_rest(settings, conn, zone, eraser, erasures, done)
     return done
 
@@ -120,14 +124,18 @@ def _known(listed: ErasureList, key: bytes, request: Request) -> Erasure | None:
     return None
 
 
-def _of_landing_zone(settings: LakeSettings, conn: Connection, zone: LandingZone) -> tuple[Done, Eraser]:
-    """Write landing files anew; return what was done, and the list with what was touched."""
+def _of_landing_zone(
+    settings: LakeSettings, conn: Connection, zone: LandingZone, since: datetime | None = None
+) -> tuple[Done, Eraser]:
+    """Write landing files anew, of those put since a moment; return what was done, and the list with what was touched."""
     done, listed = Done(), ErasureList(zone)
+    (began,) = conn.execute(query("load/moment")).fetchone() or (None,)
     verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
     eraser = Eraser(listed.read(), verifier)
     conn.execute(query("erasure/announce"), {"revision": eraser.erasures.revision})
     with done.step("landing zone"):
-        done.counts += landing.rewrite(conn, zone, eraser, verifier)
+        done.counts += landing.rewrite(conn, zone, eraser, verifier, since)
+    conn.execute(query("erasure/swept"), {"began": began})
     return done, Eraser(listed.read(), verifier)
 
 
@@ -163,5 +171,5 @@ def _of_the_rest(  # noqa: PLR0913, PLR0917  one step after the other
 def _others_are_applied(conn: Connection, eraser: Eraser, erasures: list[Erasure]) -> bool:
     ours = {each.id for each in erasures}
     others = [each.at for each in eraser.erasures.entries if each.id not in ours]
-    _, applied = conn.execute(query("erasure/state")).fetchone() or (None, None)
+    _, applied, _ = conn.execute(query("erasure/state")).fetchone() or (None, None, None)
     return applied is not None and applied >= max(others)

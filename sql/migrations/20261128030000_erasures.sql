@@ -2,7 +2,8 @@
 create table erasure_state (
     one       boolean primary key default true check (one),
     announced timestamptz,
-    applied   timestamptz
+    applied   timestamptz,
+    swept     timestamptz
 );
 insert into erasure_state default values;
 
@@ -10,6 +11,7 @@ comment on table erasure_state is 'one row: how far the tables are with the list
 comment on column erasure_state.one is 'primary key, always true';
 comment on column erasure_state.announced is 'the newest entry, or end of one, that loads must know: one that has read an older list stores nothing';
 comment on column erasure_state.applied is 'the newest one that the tables show whole';
+comment on column erasure_state.swept is 'when the last look through the landing zone began that came to its end';
 
 -- Who looked at whom: exports of a person's data, entries of the quarantine that were shown with their content.
 create table access_log (
