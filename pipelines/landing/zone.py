@@ -40,7 +40,7 @@ _KEY = re.compile(re.escape(PREFIX) + r"date=(\d{4}-\d\d-\d\d)/hour=(\d\d)/[^/\x
 
 @dataclass(frozen=True, slots=True)
 class LandingFile:
-    """One landing file as the store lists it; `hour` is the UTC hour in its key, `size` in bytes, `put_at` by the store."""
+    """One landing file as the store lists it; `hour` is the UTC hour in its key, `size` in bytes."""
 
     key: str
     hour: datetime
@@ -179,7 +179,7 @@ def _weight(file: LandingFile) -> int:
 
 def _landing_files(listed: Iterable[tuple[str, int, str | None, datetime]]) -> list[LandingFile]:
     """Return the landing files among the objects listed."""
-    return [LandingFile(key, hour, *shown) for key, *shown in listed if (hour := hour_of(key))]
+    return [LandingFile(key, hour, size, etag, at) for key, size, etag, at in listed if (hour := hour_of(key))]
 
 
 def hour_of(key: str) -> datetime | None:

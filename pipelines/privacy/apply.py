@@ -101,9 +101,10 @@ def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Do
         return Done()
     revision = ErasureList(zone).read().revision
     _, applied, swept = conn.execute(query("erasure/state")).fetchone() or (None, None, None)
-    full = full or applied is None or swept is None or (revision is not None and applied < revision)
-    done, eraser = _of_landing_zone(settings, conn, zone, None if full else swept - CLOCKS)
-    if full:
+    knows_all = applied is not None and revision is not None and applied >= revision
+    since = swept - CLOCKS if swept and knows_all and not full else None
+    done, eraser = _of_landing_zone(settings, conn, zone, since)
+    if since is None:
         _of_the_rest(settings, conn, zone, eraser, erasures, done)
     return done
 
@@ -127,7 +128,7 @@ def _known(listed: ErasureList, key: bytes, request: Request) -> Erasure | None:
 def _of_landing_zone(
     settings: LakeSettings, conn: Connection, zone: LandingZone, since: datetime | None = None
 ) -> tuple[Done, Eraser]:
-    """Write landing files anew, of those put since a moment; return what was done, and the list with what was touched."""
+    """Write landing files anew, of those put since a moment; return what was done, and the list after it."""
     done, listed = Done(), ErasureList(zone)
     (began,) = conn.execute(query("load/moment")).fetchone() or (None,)
     verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
