@@ -10,7 +10,7 @@ ARGS ?=
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-server test-stack test-notebooks test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-steady mutants clean
+.PHONY: help venv up demo dev test test-slow test-server test-stack test-notebooks test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-erase bench-steady mutants clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -105,6 +105,9 @@ bench-snapshot: $(VENV)/.installed-bench ## Measure the snapshots against a ceil
 
 bench-tick: venv ## Measure a tick of the sensor in a young lake and in one of 300,000 files (ARGS='--files 7000' or '--json')
 	@$(BIN)/python -m benchmarks.tick $(ARGS)
+
+bench-erase: venv ## Measure the erasure of a person in a lake of a million events (ARGS='--events 40000' or '--json')
+	@$(BIN)/python -m benchmarks.erase $(ARGS)
 
 bench-steady: venv ## Measure the stack idle and with one event every two seconds, half an hour in all (ARGS='--seconds 60' or '--json')
 	@$(BIN)/python -m benchmarks.steady $(ARGS)

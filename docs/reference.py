@@ -1,13 +1,13 @@
-"""Writes what the documents say of settings, commands and snapshots' columns, from the code: `python docs/reference.py`.
+"""Writes what the documents say of settings, commands and columns, from the code: `python docs/reference.py`.
 
 With --check it changes nothing and fails where they differ. Belongs here: the form. Not: what it says; that stands in
-the settings' descriptions, the commands' docstrings and the Arrow schemas.
+the settings' descriptions, the commands' docstrings, the Arrow schemas and the columns' classes.
 """
 
 import shlex
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 
 from devstack.settings import StackSettings
 from pipelines.cli.main import with_stack_commands
+from pipelines.privacy.columns import CLASSES, Column, places
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.schemas import PAYLOAD_FIELDS, SCHEMAS
 from receiver.settings import ReceiverSettings
@@ -127,6 +128,22 @@ def columns_table(schema: pa.Schema) -> Iterator[str]:
         yield f"| `{field.name}` | {kind} | {null} | {meaning} | {unit} | `{source}` |"
 
 
+def classes_table() -> Iterator[str]:
+    """Yield the table of every column's class: a row per place, class and reason."""
+    yield from ("| place | columns | class | why |", "|---|---|---|---|")
+    for place, columns in places():
+        for column, names in _by_class(columns).items():
+            yield f"| {place} | {', '.join(f'`{name}`' for name in names)} | {column.kind} | {column.reason} |"
+
+
+def _by_class(columns: Mapping[str, Column]) -> dict[Column, list[str]]:
+    """Return the columns that have the same class for the same reason, in the classes' order."""
+    found: dict[Column, list[str]] = {}
+    for name, column in sorted(columns.items(), key=lambda each: list(CLASSES).index(each[1].kind)):
+        found.setdefault(column, []).append(name)
+    return found
+
+
 def commands() -> Iterator[str]:
     """Yield docs/cli.md."""
     group = typer.main.get_command(with_stack_commands())
@@ -167,6 +184,7 @@ def documents() -> dict[str, str]:
     blocks: dict[str, dict[str, Iterable[str]]] = {
         "docs/spec.md": {"settings": settings_table()},
         "docs/http.md": {"settings": settings_table("receiver")},
+        "docs/privacy.md": {"classes of columns": classes_table()},
         "docs/tables.md": {f"columns of {table}": lines for table, lines in columns.items()},
     }
     return {

@@ -81,7 +81,9 @@ def apply(  # noqa: PLR0913, PLR0917
     ever: Annotated[
         bool, typer.Option("--object", help="What is received later, too: of somebody who has left.")
     ] = False,
-    by: Annotated[str | None, typer.Option(help="Who carries it out; without it the user of this machine.")] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who carries it out; without it the user of this machine.")
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -169,7 +171,9 @@ def verify(erasure_id: ErasureId, as_json: AsJson = False, data_dir: DataDir = D
 @app.command("lift")
 def lift(
     erasure_id: ErasureId,
-    by: Annotated[str | None, typer.Option(help="Who says so; without it the user of this machine.")] = None,
+    by: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who says so; without it the user of this machine.")
+    ] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """End an erasure: it covers nothing from now on. What it has erased stays erased."""

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, connect_lake, read_settings
+from pipelines.cli.options import DEFAULT_DATA_DIR, By, DataDir, connect_lake, read_settings
 from pipelines.landing.hours import read_day
 
 app = typer.Typer()
@@ -21,7 +21,7 @@ def expire(
     before: Annotated[
         str, typer.Option(metavar="DATE", help="A UTC date, as 2026-05-21: what was received before it goes.")
     ],
-    by: Annotated[str | None, typer.Option(help="Who says so; without it the user of this machine.")] = None,
+    by: By = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:

@@ -57,7 +57,7 @@ class LandedEvent(msgspec.Struct, frozen=True):
 
 
 class Tombstone(msgspec.Struct, frozen=True):
-    """What is left of a line that was no event, and held somebody who was erased; `reason` is why it was none."""
+    """The rest of a line that was no event, and held somebody who was erased; `reason` is why it was none."""
 
     erased: str
     reason: str

@@ -46,6 +46,7 @@ class LandingFile:
     hour: datetime
     size: int
     etag: str | None
+    put_at: datetime | None = None
 
     @property
     def landed_at(self) -> datetime:
@@ -100,11 +101,16 @@ class LandingZone:
         try:
             for page in obstore.list(self.store, prefix=prefix, chunk_size=1000):
                 last = page[-1]["path"]
-                yield _landing_files((meta["path"], meta["size"], meta["e_tag"]) for meta in page)
+                yield _landing_files(
+                    (meta["path"], meta["size"], meta["e_tag"], meta["last_modified"]) for meta in page
+                )
         except obstore.exceptions.InvalidPathError:  # a key that this client has no word for, among the next ones
             pages = object_store.client(self.settings).get_paginator("list_objects_v2")
             for found in pages.paginate(Bucket=self.settings.landing_bucket, Prefix=prefix, StartAfter=last):
-                yield _landing_files((each["Key"], each["Size"], each["ETag"]) for each in found.get("Contents", ()))
+                objects = found.get("Contents", ())
+                yield _landing_files(
+                    (each["Key"], each["Size"], each["ETag"], each["LastModified"]) for each in objects
+                )
 
     def find(self, keys: Iterable[str]) -> list[LandingFile]:
         """Return these files as the store has them now, without those that it lacks."""
@@ -114,7 +120,7 @@ class LandingZone:
                 meta = obstore.head(self.store, key)
             except FileNotFoundError:
                 continue
-            found += _landing_files([(key, meta["size"], meta["e_tag"])])
+            found += _landing_files([(key, meta["size"], meta["e_tag"], meta["last_modified"])])
         return found
 
     def verifier(self) -> Verifier | None:
@@ -171,9 +177,9 @@ def _weight(file: LandingFile) -> int:
     return max(file.size, AHEAD_BYTES // AHEAD_FILES)
 
 
-def _landing_files(listed: Iterable[tuple[str, int, str | None]]) -> list[LandingFile]:
+def _landing_files(listed: Iterable[tuple[str, int, str | None, datetime]]) -> list[LandingFile]:
     """Return the landing files among the objects listed."""
-    return [LandingFile(key, hour, size, etag) for key, size, etag in listed if (hour := hour_of(key))]
+    return [LandingFile(key, hour, size, etag, at) for key, size, etag, at in listed if (hour := hour_of(key))]
 
 
 def hour_of(key: str) -> datetime | None:

@@ -3,7 +3,7 @@
 Belongs here: the order of the steps. Not: the steps (landing, tables, parquet), whether anything is left (proof).
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from pipelines.db.connection import Connection
@@ -23,10 +23,13 @@ from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
 from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import EVENTS, FIELDS
 from pipelines.snapshots.write import write_snapshots
+from receiver.landing import key_id
+
+CLOCKS = timedelta(hours=1)  # by which the store's may differ from the database's
 
 
 class Request(NamedTuple):
-    """Who is to be forgotten, on which ticket, by whom; `ever`: what is received later, too."""
+    """A wish to have somebody forgotten, on which ticket, by whom; `ever`: what is received later, too."""
 
     who: Who
     reference: str
@@ -45,12 +48,7 @@ def apply(settings: LakeSettings, conn: Connection, request: Request) -> Done:
     _begin(settings, conn)
     erasure = _known(listed, key, request)
     if erasure is None:
-        now = datetime.now(UTC)
-        subjects = tuple(sorted(digest(key, name) for name in request.who.names))
-        ever = request.ever or request.who.kind == "event"
-        erasure = Erasure(
-            new_id(), request.who.kind, subjects, None if ever else now, request.reference, request.by, now
-        )
+        erasure = _new(key, request)
         listed.put(erasure)
     done, eraser = _of_landing_zone(settings, conn, zone)
     done.erasure = erasure
@@ -58,11 +56,20 @@ def apply(settings: LakeSettings, conn: Connection, request: Request) -> Done:
     return done
 
 
+def _new(key: bytes, request: Request) -> Erasure:
+    now, who = datetime.now(UTC), request.who
+    ever = request.ever or who.kind == "event"
+    subjects = tuple(sorted(digest(key, name) for name in who.names))
+    until = None if ever else now
+    return Erasure(new_id(), who.kind, subjects, until, request.reference, request.by, now, key_id(key))
+
+
 def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Done:
     """Take out what erasures cover, or what has expired, and is there again: delivered again, restored, left by a kill.
 
-    The landing zone is looked through whole. Tables and past states are where the database doesn't know that they show
-    the list as it is now, such as one that was restored from before an erasure; or `full`.
+    Looked through are landing files that were put since the last time; all of them, and tables and past states too,
+    where the database doesn't know that it shows the list as it is now, such as one that was restored from before an
+    erasure; or `full`.
     """
     zone = LandingZone(settings)
     _begin(settings, conn)
@@ -70,9 +77,12 @@ def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Do
     erasures = [each for each in ErasureList(zone).entries() if each.lifted_at is None and each.kind != "before"]
     if not erasures:
         return expired
-    done, eraser = _of_landing_zone(settings, conn, zone)
-    _, applied = conn.execute(query("erasure/state")).fetchone() or (None, None)
-    if full or applied is None or (eraser.erasures.changed_at and applied < eraser.erasures.changed_at):
+    changed_at = ErasureList(zone).read().changed_at
+    _, applied, swept = conn.execute(query("erasure/state")).fetchone() or (None, None, None)
+    knows_all = applied is not None and changed_at is not None and applied >= changed_at
+    since = swept - CLOCKS if swept and knows_all and not full else None
+    done, eraser = _of_landing_zone(settings, conn, zone, since)
+    if since is None:
         _of_the_rest(settings, conn, zone, eraser, erasures, done)
     done.counts.update(expired.counts)
     done.seconds |= expired.seconds
@@ -95,14 +105,18 @@ def _known(listed: ErasureList, key: bytes, request: Request) -> Erasure | None:
     return None
 
 
-def _of_landing_zone(settings: LakeSettings, conn: Connection, zone: LandingZone) -> tuple[Done, Eraser]:
-    """Write landing files anew; return what was done, and the list with what was touched."""
+def _of_landing_zone(
+    settings: LakeSettings, conn: Connection, zone: LandingZone, since: datetime | None = None
+) -> tuple[Done, Eraser]:
+    """Write landing files anew, of those put since a moment; return what was done, and the list after it."""
     done, listed = Done(), ErasureList(zone)
+    (began,) = conn.execute(query("load/moment")).fetchone() or (None,)
     verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
     eraser = Eraser(listed.read(), verifier)
     announce(conn, eraser.erasures.listed)
     with done.step("landing zone"):
-        done.counts += landing.rewrite(conn, zone, eraser, verifier)
+        done.counts += landing.rewrite(conn, zone, eraser, verifier, since)
+    conn.execute(query("erasure/swept"), {"began": began})
     return done, Eraser(listed.read(), verifier)
 
 
@@ -138,5 +152,5 @@ def _of_the_rest(  # noqa: PLR0913, PLR0917  one step after the other
 def _others_are_applied(conn: Connection, eraser: Eraser, erasures: list[Erasure]) -> bool:
     ours = {each.id for each in erasures}
     others = [each.at for each in eraser.erasures.entries if each.id not in ours]
-    _, applied = conn.execute(query("erasure/state")).fetchone() or (None, None)
+    _, applied, _ = conn.execute(query("erasure/state")).fetchone() or (None, None, None)
     return applied is not None and applied >= max(others)

@@ -58,7 +58,7 @@ def expire(settings: LakeSettings, conn: Connection, before: date, reference: st
     erasure = _known(listed, until)
     if erasure is None:
         at = max(datetime.now(UTC), (eraser.erasures.revision or datetime.min.replace(tzinfo=UTC)) + TICK)
-        erasure = Erasure(new_id(), "before", (), until, reference, by, at)
+        erasure = Erasure(new_id(), "before", (), until, reference, by, at, key_id="")
         listed.put(erasure)
     return _carry_out(settings, conn, zone, erasure)
 

@@ -9,6 +9,7 @@ import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import obstore
@@ -43,8 +44,12 @@ class _Rewritten:
     metadata: dict[str, str]
 
 
-def rewrite(conn: Connection, zone: LandingZone, eraser: Eraser, verifier: Verifier) -> Counter[str]:
+def rewrite(
+    conn: Connection, zone: LandingZone, eraser: Eraser, verifier: Verifier, since: datetime | None = None
+) -> Counter[str]:
     """Write every landed line anew that falls under an erasure and isn't yet; count files and lines, seen and changed.
+
+    Only in files that were put since a moment, where it is given: the others were looked through before.
 
     Each page of files is looked through, then: the manifests are put, which say what is about to change; the files;
     the ledger follows. Killed anywhere in it, the next run goes on: what is put is found to be so, and what isn't is
@@ -54,7 +59,8 @@ def rewrite(conn: Connection, zone: LandingZone, eraser: Eraser, verifier: Verif
     for page in zone.files():
         changing: list[_Rewritten] = []
         written_before: list[FetchedFile] = []
-        for fetched in zone.fetch(page):
+        wanted = [file for file in page if since is None or file.put_at is None or file.put_at >= since]
+        for fetched in zone.fetch(wanted):
             done["files"] += 1
             if fetched.fault:
                 done["unreadable"] += 1

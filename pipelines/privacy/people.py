@@ -1,4 +1,4 @@
-"""Who is meant by a phone number, a LID, an event's id or a group's: every name under which the lake has that subject.
+"""Tells who is meant by a phone number, a LID, an event's id or a group's: every name under which the lake has it.
 
 Belongs here: resolving and what stands in its way. Not: what there is of a subject (plan), taking it out (apply).
 """

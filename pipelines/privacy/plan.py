@@ -1,4 +1,4 @@
-"""What there is of a subject, by place, before anything is changed.
+"""Counts what there is of a subject, by place, before anything is changed.
 
 Belongs here: the counts. Not: who is meant (people), the search (search).
 """

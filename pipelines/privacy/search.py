@@ -33,7 +33,7 @@ ROW_TIMES = ("received_at", "first_seen_at", "first_seen")  # when a row's conte
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a find falls under: what came before `until`, or is of an event that was touched; None covers everything."""
+    """The finds that must be gone: of what came before `until`, or of an event that was touched; None: all."""
 
     until: datetime | None
     event_ids: frozenset[str] = frozenset()
@@ -46,7 +46,7 @@ class Coverage:
 
 @dataclass
 class Place:
-    """What was read of a place, and found in it: in what must be gone, and in what came after the request."""
+    """A place that was read, and the finds in it: in what must be gone, and in what came after the request."""
 
     name: str
     objects: int = 0

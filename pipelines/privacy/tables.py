@@ -1,4 +1,4 @@
-"""Takes those who are to be forgotten out of the tables, in place: what is left is what a rebuild would make, with its ids.
+"""Takes those who are to be forgotten out of the tables, in place: what is left is what a rebuild would make.
 
 Belongs here: which rows an erasure touches, and in which order they change. Not: which lines it touched (landing, which
 comes before), what a row is made of (loading).
@@ -29,7 +29,7 @@ CHUNK = 1_000  # events, or files, at once
 
 @dataclass
 class TablesDone:
-    """What changed: events stored anew, addresses and groups forgotten, groups renamed, entries of the quarantine."""
+    """The changes: events stored anew, addresses and groups forgotten, groups renamed, entries of the quarantine."""
 
     events: int = 0
     addresses: int = 0
@@ -138,7 +138,7 @@ class _Work:
         return batch
 
     def forget_people(self) -> None:
-        """Forget the subjects' addresses and pairs, and people who have no other; what was received since counts anew."""
+        """Forget the subjects' addresses and pairs, and people without others; what was received since counts anew."""
         people = self._conn.execute(query("erasure/people")).fetchall()
         gone = [each for each in people if self._is_subject(each[0]) and self._is_before(each[2])]
         pairs = self._conn.execute(query("erasure/every_pair"), {"until": self._until}).fetchall()

@@ -1,1 +1,1 @@
-"""What must be forgotten: the list of erasures, and lines without it, before anything else sees them."""
+"""Taking out what must be forgotten: the list of erasures, and lines without it, before anything else sees them."""

@@ -19,6 +19,7 @@ import uuid_utils
 from pipelines.errors import WppLakeError
 from pipelines.landing.zone import LandingZone
 from pipelines.redaction.subjects import Subjects
+from receiver.landing import key_id
 
 PREFIX = "erasures/"
 SUPERSEDED = f"{PREFIX}before/"  # expiries that a later one includes: kept as a record, and read by nothing
@@ -37,8 +38,9 @@ class NoSuchErasureError(WppLakeError, LookupError):
 class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
     """One entry of the list.
 
-    `subjects` are keyed digests in hex. It covers what was received before `until`, all of it where that is None, and
-    whatever has an event id that it touched. `lifted_at` says since when it covers nothing any more.
+    `subjects` are keyed digests in hex, `key_id` the public name of their key. It covers what was received before
+    `until`, all of it where that is None, and whatever has an event id that it touched. `lifted_at` says since when it
+    covers nothing any more. Of the kind `before` it has no subjects and no key: hours before `until` have expired.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
     reference: str
     by: str
     at: datetime
+    key_id: str
     lifted_at: datetime | None = None
     lifted_by: str | None = None
 
@@ -156,16 +159,18 @@ class ErasureList:
         return Listed.of(self.entries())
 
     def read(self) -> "Erasures":
-        """Return the erasures that cover something. Raises ErasureKeyError where some have subjects, without a key."""
+        """Return the erasures that cover lines. Raises ErasureKeyError where there are some, and not their key."""
         entries = self.entries()
         of_subjects = [each for each in entries if each.kind != "before"]
         active = [each for each in of_subjects if each.lifted_at is None]
+        key = self.key() if active else b""
+        if strange := sorted({each.key_id for each in active} - {key_id(key)}):
+            raise ErasureKeyError(f"ERASURE_KEY is another than the list's, which is {', '.join(strange)}")
         by_event: dict[str, list[str]] = defaultdict(list)
         for each in active:
             for event_id in {line.event_id for line in self.touched(each) if line.event_id}:
                 by_event[event_id].append(each.id)
-        listed, key = Listed.of(entries), self.key() if active else b""
-        return Erasures(key, active, by_event, listed, _newest(of_subjects))
+        return Erasures(key, active, by_event, Listed.of(entries), _newest(of_subjects))
 
 
 def _is_entry(key: str) -> bool:
@@ -187,14 +192,14 @@ def encode_manifest(lines: Iterable[Touched]) -> bytes:
 
 
 class Covering(NamedTuple):
-    """What a line is looked through for: the subjects of the erasures that it falls under, with their ids."""
+    """The subjects of the erasures that a line falls under, with the ids of those."""
 
     subjects: Subjects
     ids: frozenset[str]
 
 
 class Erasures:
-    """The erasures that cover lines, as the list was when it was read.
+    """The erasures that cover lines, as the list was read.
 
     `listed` is how the whole list was, expiries included; `changed_at`, when the newest change of another kind was.
     """

@@ -41,7 +41,7 @@ class Change:
 
 
 class Eraser:
-    """Writes lines anew without the subjects of the erasures that they fall under; false where there are no erasures."""
+    """Writes lines anew without the subjects of the erasures that they fall under; false where there are none."""
 
     def __init__(self, erasures: Erasures, verifier: Verifier | None) -> None:
         self.erasures, self._verifier = erasures, verifier

@@ -94,6 +94,14 @@ def _contact_card(subjects: Subjects, shown: Object) -> bool:
 _RULES: tuple[Callable[[Subjects, Object], bool], ...] = (_message, _item, _described, _contact_card)
 
 
+def is_somebody_elses(subjects: Subjects, shown: Object) -> bool:
+    """Tell whether an object is of one of these shapes, and another person's."""
+    if owns(subjects, shown):
+        return False
+    is_message = isinstance(shown.get("key"), dict) and "message" in shown
+    return is_message or _CARD in shown or any(name in shown for name in _ITEM_KEYS) or member(dict(shown)) is not None
+
+
 def is_quote(subjects: Subjects, shown: Object) -> bool:
     """Tell whether an object quotes a subject: then what it quotes isn't the author's."""
     if "quotedMessage" not in shown:

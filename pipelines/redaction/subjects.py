@@ -1,4 +1,4 @@
-"""Who and what an erasure is about, known by keyed digests alone: whoever has the list and not the key learns nobody.
+"""The people and things that an erasure is about, known by keyed digests alone.
 
 Belongs here: canonical names of subjects, and how a number that is found anywhere is compared with them. Not: where in
 a body they stand (walker), the list itself (erasures).

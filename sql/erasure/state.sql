@@ -1,2 +1,2 @@
--- How far loads and tables are with the list of erasures.
-select announced, applied from erasure_state;
+-- How far loads and tables are with the list of erasures, and since when landing files weren't looked through.
+select announced, applied, swept from erasure_state;

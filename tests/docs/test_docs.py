@@ -153,8 +153,9 @@ def test_every_verb_is_in_the_tables_of_commands(document: str, heading: str) ->
 
 
 def verbs(there: list[str], document: str) -> set[str]:
-    """Return what a document names: README has one row for all verbs of the quarantine."""
-    others = {"wpp-lake quarantine show", "wpp-lake quarantine retry", "wpp-lake quarantine discard"}
+    """Return what a document names: README has one row for all verbs of the quarantine, and one for those of erase."""
+    others = {f"wpp-lake quarantine {verb}" for verb in ("show", "retry", "discard")}
+    others |= {f"wpp-lake erase {verb}" for verb in ("apply", "sweep", "ls", "verify", "lift")}
     return set(there) - (others if document == "README.md" else set())
 
 
@@ -193,6 +194,19 @@ def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("document", DOCS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_link_to_a_heading_finds_it(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", document.read_text())
+    targets = [(document.parent / link if link else document, heading) for link, heading in links]
+    assert [(str(page), name) for page, name in targets if page.suffix == ".md" and name not in anchors(page)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the fragments by which a page's headings are reached."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {anchor(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)) for heading in headings}
+
+
 def test_docstrings_name_the_thing() -> None:
     """They begin with a verb or a noun."""
     modules = [path for package in ("receiver", "pipelines", "devstack") for path in (ROOT / package).rglob("*.py")]
@@ -201,7 +215,7 @@ def test_docstrings_name_the_thing() -> None:
 
 
 def test_the_readme_has_every_module_and_no_other() -> None:
-    tree = (ROOT / "README.md").read_text().split("```text")[1].split("```")[0]
+    tree = (ROOT / "README.md").read_text().split("## The tree")[1].split("```text")[1].split("```")[0]
     modules = {path.name for package in ("receiver", "pipelines") for path in (ROOT / package).rglob("*.py")}
     assert set(re.findall(r"\b\w+\.py\b", tree)) == modules - {"__init__.py"}
 

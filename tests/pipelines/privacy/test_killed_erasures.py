@@ -1,0 +1,119 @@
+"""An erasure that is killed at any of its steps is gone on with; until then nothing alarms, and nothing comes back."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+from erasing import LID, PHONE, erase, everything, landed
+from lake import Lake
+from project import ROOT
+
+from pipelines.loading.alarms import alarms
+from pipelines.loading.load import load, rebuild
+from pipelines.loading.pending import list_everything
+from pipelines.privacy.apply import sweep
+from pipelines.redaction.erasures import ErasureList
+
+# For each step that it reads a fork that erases, and kills itself just before that step, or just after it.
+ERASERS = """
+import os, signal, sys
+import obstore, psycopg
+from pipelines.db.queries import query
+from pipelines.privacy.apply import Request, apply
+from pipelines.privacy.people import Who
+from pipelines.settings import LakeSettings
+from pipelines.snapshots.bucket import SnapshotStore
+
+def put_of(key):
+    return "file" if key.startswith("whatsapp/") else "manifest" if "manifest-" in key else "entry"
+
+def dies(when, step, name, call):
+    if step != name:
+        return call()
+    if when == "after":
+        call()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def erase(when, step):
+    put, execute, publish = obstore.put, psycopg.Connection.execute, SnapshotStore.put
+    names = {query(name): name for name in SQL}
+    obstore.put = lambda store, key, *rest, **more: dies(
+        when, step, put_of(key), lambda: put(store, key, *rest, **more))
+    psycopg.Connection.execute = lambda conn, text, *rest, **more: dies(
+        when, step, names.get(text) if isinstance(text, bytes) else None, lambda: execute(conn, text, *rest, **more))
+    SnapshotStore.put = lambda store, *rest: dies(when, step, "parquet", lambda: publish(store, *rest))
+    with psycopg.connect(settings.conninfo, autocommit=True) as conn:
+        apply(settings, conn, Request(Who("person", tuple(sys.argv[1:])), "T-1", "me"))
+
+SQL = ("erasure/announce", "alarms/moved", "erasure/forget_events", "erasure/give_back", "erasure/forget_jids",
+       "load/state", "erasure/applied")
+settings = LakeSettings.from_environment()
+for order in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        erase(*order.split())
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+# In the order in which they come.
+STEPS = [
+    ("after", "entry"),
+    ("after", "erasure/announce"),
+    ("after", "manifest"),
+    ("before", "file"),
+    ("after", "file"),
+    ("after", "alarms/moved"),
+    ("after", "erasure/forget_events"),
+    ("before", "erasure/give_back"),
+    ("after", "erasure/forget_jids"),
+    ("after", "load/state"),
+    ("before", "parquet"),
+    ("after", "parquet"),
+    ("before", "erasure/applied"),
+]
+
+
+def test_killed_at_each_step(filled: Lake) -> None:
+    names = (f"{PHONE}@s.whatsapp.net", f"{LID}@lid")
+    command = [sys.executable, "-c", ERASERS, *names]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        for when, step in STEPS:
+            print(when, step, file=process.stdin, flush=True)
+            ended = int(process.stdout.readline())
+            assert ended == -signal.SIGKILL, f"{when} {step} was never reached"
+            list_everything(filled.connection, filled.zone)
+            assert alarms(filled.connection) == [], f"{when} {step}"
+        process.stdin.close()
+    (erasure,) = ErasureList(filled.zone).entries()
+    done = erase(filled, PHONE)
+    assert done.erasure == erasure
+    assert PHONE not in everything(filled)
+    assert LID not in everything(filled)
+    content = filled.content()
+    rebuild(filled.connection, filled.zone, "again")
+    assert filled.content() == content
+
+
+@pytest.mark.parametrize("step", ["erasure/announce", "file", "load/state"])
+def test_a_sweep_goes_on_with_what_was_killed(filled: Lake, step: str) -> None:
+    command = [sys.executable, "-c", ERASERS, f"{PHONE}@s.whatsapp.net", f"{LID}@lid"]
+    subprocess.run(command, cwd=ROOT, input=f"after {step}\n", text=True, check=True, capture_output=True)
+    sweep(filled.settings, filled.connection)
+    assert PHONE not in everything(filled)
+    assert LID not in everything(filled)
+
+
+def test_a_load_beside_a_killed_erasure_brings_nobody_in(filled: Lake, sample: list[dict[str, object]]) -> None:
+    command = [sys.executable, "-c", ERASERS, f"{PHONE}@s.whatsapp.net", f"{LID}@lid"]
+    subprocess.run(command, cwd=ROOT, input="after entry\n", text=True, check=True, capture_output=True)
+    (erasure,) = ErasureList(filled.zone).entries()
+    assert erasure.until
+    at = erasure.until.replace(year=erasure.until.year - 1)
+    filled.land(*(landed(each, at) for each in sample), at=at)
+    filled.connection.execute("delete from whatsapp_event_revisions")
+    filled.connection.execute("delete from whatsapp_events")
+    load(filled.connection, filled.zone, [at], "run")
+    assert PHONE not in repr(filled.rows("select payload, participant_jid, chat_jid from whatsapp_events"))
