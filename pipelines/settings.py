@@ -51,7 +51,7 @@ class LakeSettings(BaseSettings):
         default=None,
         ge=1,
         description="days that what was received is kept, in landing zone, tables and snapshots; the job `expire` then "
-        "removes what is older, once a day; without it nothing expires by itself",
+        "removes what is older, once a day ([what goes](landing-zone.md#expiry)); without it nothing expires by itself",
         examples=["365"],
     )
     landing_bucket: str = Field(default="wpp-landing", description="bucket of the landing zone, which must exist")

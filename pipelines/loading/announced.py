@@ -1,4 +1,4 @@
-"""What the database knows of the list of erasures: by which a load must have read its lines, and what has expired.
+"""Tells the database of the list of erasures: by which a load must have read its lines, and what has expired.
 
 Belongs here: telling it. Not: the list itself (redaction), what a load does that is behind it (store).
 """

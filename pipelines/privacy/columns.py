@@ -170,7 +170,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "event_days": _classed("received_on revision redelivered_on"),
     "state_revision": _classed("one revision"),
     "snapshot_files": _classed("table date revision rows bytes written_at"),
-    "erasure_state": _classed("one announced applied swept"),
+    "erasure_state": _classed("one announced applied swept expired_below"),
     "access_log": _classed(
         "id at action",
         content={"reference": "the ticket, as typed by the staff; it leads to the person"},

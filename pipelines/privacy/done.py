@@ -1,4 +1,4 @@
-"""What an erasure, a sweep or an expiry did.
+"""The record of an erasure, a sweep or an expiry that ran.
 
 Belongs here: counts and times. Not: the steps that are counted (apply, expiry).
 """
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Done:
-    """What was done: counts by place, and the seconds of each step."""
+    """The doing of an erasure: counts by place, and the seconds of each step."""
 
     erasure: Erasure | None = None
     counts: Counter[str] = field(default_factory=Counter)

@@ -23,9 +23,9 @@ from pipelines.loading.announced import announce
 from pipelines.privacy.done import Done
 from pipelines.privacy.expired_rows import expire_rows
 from pipelines.privacy.landing import remove_older
-from pipelines.privacy.removal import remove
+from pipelines.privacy.removal import has_any, remove
 from pipelines.redaction.erasures import PREFIX, Erasure, ErasureList, new_id
-from pipelines.redaction.lines import Eraser, read_eraser
+from pipelines.redaction.lines import read_eraser
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
 from pipelines.snapshots.files import writing
@@ -71,13 +71,14 @@ def retention_date(days: int) -> date:
 def sweep(settings: LakeSettings, conn: Connection) -> Done:
     """Remove what has expired and is there again, or still: restored from a backup, left by a kill.
 
-    The session holds the lock of erasures. Counts are named `expired_...`, and only those of what there was.
+    The session holds the lock of erasures. Counts are named `expired_...`, and only those of what there was. Where there
+    is nothing, no right is needed but to read.
     """
     zone = LandingZone(settings)
     if not (expired_before := ErasureList(zone).listed().expired_before):
         return Done()
     erasure = _known(ErasureList(zone), expired_before)
-    done = _carry_out(settings, conn, zone, erasure) if erasure else Done()
+    done = _carry_out(settings, conn, zone, erasure, is_sweep=True) if erasure else Done()
     done.counts = Counter({f"expired_{name}": count for name, count in done.counts.items() if count})
     return done
 
@@ -92,20 +93,26 @@ def _until(erasure: Erasure) -> datetime:
     return erasure.until or datetime.min.replace(tzinfo=UTC)
 
 
-def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, erasure: Erasure) -> Done:
-    """Take rows, landing files and snapshots out, in this order, in which nothing differs in between."""
+def _carry_out(
+    settings: LakeSettings, conn: Connection, zone: LandingZone, erasure: Erasure, *, is_sweep: bool = False
+) -> Done:
+    """Take rows, landing files and snapshots out, in this order, in which nothing differs in between.
+
+    A sweep removes objects where a reader finds any: of what is found by nobody only an expiry looks for older versions.
+    """
     listed, done, until = ErasureList(zone), Done(erasure), _until(erasure)
-    eraser: Eraser = read_eraser(zone, zone.verifier())
+    eraser = read_eraser(zone, zone.verifier())
     announce(conn, eraser.erasures.listed)
     with done.step("tables"):
         expired = expire_rows(conn, zone, eraser, until)
         done.counts.update(expired.counts)
     with done.step("landing zone"):
-        done.counts["files"] = remove_files(settings, until)
+        done.counts["files"] = remove_files(settings, until, only_found=is_sweep)
     with done.step("snapshots"):
-        done.counts["snapshots"] = remove_snapshots(settings, conn, until.date(), expired.gone)
-        written = [*_written(settings, expired.changed | {today()})]
-        remove_older(object_store.client(settings), settings.snapshot_bucket, written)
+        done.counts["snapshots"] = remove_snapshots(settings, conn, until.date(), expired.gone, only_found=is_sweep)
+        if expired.counts.total():
+            written = [*_written(settings, expired.changed | {today()})]
+            remove_older(object_store.client(settings), settings.snapshot_bucket, written)
     if done.counts.total():
         _record(listed, done, erasure)
     for each in listed.entries():
@@ -120,17 +127,20 @@ def _record(listed: ErasureList, done: Done, erasure: Erasure) -> None:
     listed.put_object(f"{PREFIX}{erasure.id}/removed-{uuid_utils.uuid7()}.json", json.dumps(told).encode())
 
 
-def remove_files(settings: LakeSettings, until: datetime) -> int:
+def remove_files(settings: LakeSettings, until: datetime, *, only_found: bool = False) -> int:
     """Remove the landing files of hours before a moment; return how many."""
+    client, place = object_store.client(settings), (settings.landing_bucket, LANDING_PREFIX)
 
     def is_gone(key: str) -> bool:
         hour = hour_of(key)
         return hour is not None and hour < until
 
-    return remove(object_store.client(settings), settings.landing_bucket, LANDING_PREFIX, is_gone)
+    return 0 if only_found and not has_any(client, *place, is_gone) else remove(client, *place, is_gone)
 
 
-def remove_snapshots(settings: LakeSettings, conn: Connection, until: date, others: Iterable[date] = ()) -> int:
+def remove_snapshots(
+    settings: LakeSettings, conn: Connection, until: date, others: Iterable[date] = (), *, only_found: bool = False
+) -> int:
     """Remove the Parquet files of dates before one, after whoever writes one of them; return how many.
 
     `others` are dates of which the bucket has none, perhaps, because one is being written.
@@ -148,7 +158,8 @@ def remove_snapshots(settings: LakeSettings, conn: Connection, until: date, othe
         match = gone.fullmatch(key)
         return match is not None and match[2] < until.isoformat()
 
-    return sum(remove(store.client, store.bucket, f"{table}/date=", is_gone) for table in TABLES)
+    places = [(store.client, store.bucket, f"{table}/date=") for table in TABLES]
+    return sum(remove(*place, is_gone) for place in places if not only_found or has_any(*place, is_gone))
 
 
 def _written(settings: LakeSettings, days: Iterable[date]) -> Iterator[str]:

@@ -19,6 +19,11 @@ class NotRemovedError(WppLakeError):
     """The store refuses to remove an object."""
 
 
+def has_any(client: "S3Client", bucket: str, prefix: str, is_gone: Callable[[str], bool]) -> bool:
+    """Tell whether a reader finds objects whose keys `is_gone` names. It needs no other right than to list."""
+    return any(is_gone(each["Key"]) for objects, _ in _objects(client, bucket, prefix) for each in objects)
+
+
 def remove(client: "S3Client", bucket: str, prefix: str, is_gone: Callable[[str], bool]) -> int:
     """Remove the objects below a prefix whose keys `is_gone` names; return how many there were, older versions aside.
 
