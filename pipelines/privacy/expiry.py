@@ -71,8 +71,8 @@ def retention_date(days: int) -> date:
 def sweep(settings: LakeSettings, conn: Connection) -> Done:
     """Remove what has expired and is there again, or still: restored from a backup, left by a kill.
 
-    The session holds the lock of erasures. Counts are named `expired_...`, and only those of what there was. Where there
-    is nothing, no right is needed but to read.
+    The session holds the lock of erasures. Counts are named `expired_...`, and only those of what there was. Where
+    there is nothing, no right is needed but to read.
     """
     zone = LandingZone(settings)
     if not (expired_before := ErasureList(zone).listed().expired_before):
@@ -98,7 +98,7 @@ def _carry_out(
 ) -> Done:
     """Take rows, landing files and snapshots out, in this order, in which nothing differs in between.
 
-    A sweep removes objects where a reader finds any: of what is found by nobody only an expiry looks for older versions.
+    A sweep removes objects where a reader finds any; older versions of others are looked for by an expiry alone.
     """
     listed, done, until = ErasureList(zone), Done(erasure), _until(erasure)
     eraser = read_eraser(zone, zone.verifier())

@@ -7,6 +7,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date
 from signal import SIGTERM
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from lake import environment
 from mypy_boto3_s3 import S3Client
+from obstore.exceptions import PermissionDeniedError
 from project import ROOT
 from pydantic import SecretStr
 from receiver_process import event, new_id, start_receiver
@@ -28,11 +30,14 @@ from pipelines.landing.hours import today
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.load import load
 from pipelines.orchestration.metrics import Metrics
+from pipelines.privacy.apply import sweep
+from pipelines.privacy.expiry import expire
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.write import write_snapshots
 
 WHO = ("receiver", "pipelines", "reader", "metrics")
+KEYS = (*WHO, "expiry")
 LANDING, SNAPSHOTS = "wpp-landing", "wpp-snapshots"
 LANDED, PROBE, OTHER = "whatsapp/date=2026-05-21/hour=04/a.jsonl", ".readyz", "other"
 PARQUET = "whatsapp_events/date=2026-05-21/whatsapp_events.parquet"
@@ -47,10 +52,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     server.initialise()
     identities = server.folder / "identities.json"
     config = json.loads(identities.read_text())
-    config["policies"] = [{"name": who, "content": policy(who)} for who in WHO]
+    config["policies"] = [{"name": who, "content": policy(who)} for who in KEYS]
     config["identities"] += [
         {"name": who, "credentials": [{"accessKey": who, "secretKey": f"{who}-secret"}], "policyNames": [who]}
-        for who in WHO
+        for who in KEYS
     ]
     identities.write_text(json.dumps(config))
     with running(server.command(), server.folder, SIGTERM):
@@ -149,7 +154,7 @@ def test_each_does_its_work_with_its_own_key(store: S3, database_url: str, monke
     assert b"\nwpp_lake_up 1.0\n" in asyncio.run(Metrics().text())
 
 
-@pytest.mark.parametrize("name", [*WHO, "never-replace"])
+@pytest.mark.parametrize("name", [*KEYS, "never-replace"])
 def test_no_policy_reaches_another_bucket(name: str) -> None:
     """Each names its two buckets and nothing wider."""
     resources = [
@@ -188,3 +193,26 @@ def test_the_doctor_knows_each_key_by_what_it_may_do(store: S3, who: str, expect
     """The right one for its work is well; another one isn't."""
     found = examined(store, who)
     assert {check: found[check] for check in expected} == expected
+
+
+def test_an_expiry_needs_its_own_policy_and_a_sweep_after_it_none(
+    store: S3, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Last, for what the others look at is removed."""
+
+    def settings_of(who: str) -> LakeSettings:
+        for name, value in environment(database_url, as_one(store, who), LANDING, SNAPSHOTS).items():
+            monkeypatch.setenv(name, value)
+        return LakeSettings.from_environment()
+
+    before = date(2026, 5, 22)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        with pytest.raises(PermissionDeniedError):
+            expire(settings_of("pipelines"), connection, before, "T", "me")
+        assert expire(settings_of("expiry"), connection, before, "T", "me").counts["files"] == 1
+        assert sweep(settings_of("pipelines"), connection).counts.total() == 0
+    client = store.client()
+    for bucket, key in ((LANDING, LANDED), (SNAPSHOTS, PARQUET)):
+        with pytest.raises(ClientError, match=r"404"):
+            client.head_object(Bucket=bucket, Key=key)
+    client.close()

@@ -49,25 +49,45 @@ from receiver.landing import hour_prefix
 
 OLD, NEW = RECEIVED, datetime(2026, 5, 22, 10, 0, 1, tzinfo=UTC)
 BEFORE = date(2026, 5, 22)
-# An expiry in a process that is killed where it calls one of these functions, or goes on with it, for the nth time.
-KILLED = """
+# For each step that it reads a fork that expires, and is killed where it calls one of these functions, or goes on with
+# it, for the nth time.
+EXPIRIES = """
 import os, signal, sys
 from datetime import date
 from pipelines.db.connection import connect
 from pipelines.privacy.expiry import expire
-from pipelines.settings import LakeSettings, SettingsError
-name, left = sys.argv[1], int(sys.argv[2])
-def watch(frame, event, _):
-    global left
-    if event == "call" and frame.f_code.co_qualname in name.split():
-        left -= 1
-        if not left:
-            os.kill(os.getpid(), signal.SIGKILL)
-settings = LakeSettings.from_environment()
-with connect(settings) as conn:
-    sys.setprofile(watch)
-    expire(settings, conn, date.fromisoformat(sys.argv[3]), "T", "me")
+from pipelines.settings import LakeSettings
+def expire_until(left, functions):
+    def watch(frame, event, _):
+        nonlocal left
+        if event == "call" and frame.f_code.co_qualname in functions:
+            left -= 1
+            if not left:
+                os.kill(os.getpid(), signal.SIGKILL)
+    settings = LakeSettings.from_environment()
+    with connect(settings) as conn:
+        sys.setprofile(watch)
+        expire(settings, conn, date.fromisoformat(sys.argv[1]), "T", "me")
+for order in sys.stdin:
+    times, *functions = order.split()
+    pid = os.fork()
+    if pid == 0:
+        expire_until(int(times), functions)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
 """
+# In the order in which they come.
+STEPS = (
+    "1 announce",
+    "1 expire_rows",
+    "1 _Rows.people",
+    "1 _Rows.rest",
+    "1 remove_files",
+    "2 _objects _versions",  # landing files are removed
+    "1 remove_snapshots",
+    "4 _objects _versions",  # snapshots of one table are removed
+    "1 _record",
+)
 
 
 def with_id(request: dict[str, Any], name: str) -> dict[str, Any]:
@@ -256,28 +276,18 @@ def test_done_twice_it_changes_nothing(aged: Lake) -> None:
     assert after == before
 
 
-@pytest.mark.parametrize(
-    ("function", "times"),
-    [
-        ("announce", 1),
-        ("expire_rows", 1),
-        ("_Rows.people", 1),
-        ("_Rows.rest", 1),
-        ("remove_files", 1),
-        ("_objects _versions", 2),  # some files are removed
-        ("remove_snapshots", 1),
-        ("_objects _versions", 4),  # some snapshots are removed
-        ("_written", 1),
-        ("_record", 1),
-    ],
-)
-def test_killed_at_any_step_nothing_differs_and_the_next_one_goes_on(aged: Lake, function: str, times: int) -> None:
-    command = [sys.executable, "-c", KILLED, function, str(times), str(BEFORE)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert differences(aged) == []
+def test_killed_at_any_step_nothing_differs_and_the_next_one_goes_on(aged: Lake) -> None:
+    command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        for step in STEPS:
+            print(step, file=process.stdin, flush=True)
+            assert (step, int(process.stdout.readline())) == (step, -signal.SIGKILL)
+            load(aged.connection, aged.zone, [OLD, NEW], "run")
+            assert (step, differences(aged)) == (step, [])
+        process.stdin.close()
     (begun,) = ErasureList(aged.zone).entries()
-    load(aged.connection, aged.zone, [OLD, NEW], "run")
     expired(aged)
     assert leftovers(aged) == []
     assert event_ids(aged) == of_files(aged)
