@@ -23,11 +23,8 @@ IMPORTED = (
     "obstore",
     "psycopg",
     "devstack.commands",
-    "pipelines.audit.reconcile",
     "pipelines.cli.main",
     "pipelines.cli.replay",
-    "pipelines.cli.screen",
-    "pipelines.cli.status",
     "pipelines.loading.load",
 )
 MOST = 1 << 20  # bytes of a request: arguments and environment
@@ -92,7 +89,7 @@ if __name__ == "__main__":
     sys.path[0] = ""  # as `python -m` has it
     for name in IMPORTED:
         importlib.import_module(name)
-    if len(os.listdir("/proc/self/task")) > 1:
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
         sys.exit("an import has started a thread: no fork would have it")
     with socket.socket(fileno=int(sys.argv[1])) as asked:
         found = serve(asked)

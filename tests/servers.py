@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 TEMPLATE = "wpp_lake_template"
 MEMORY = Path("/dev/shm")  # noqa: S108  a folder of this run's own is made in it
 FOLDER = "wpp-lake-tests-"
-MOST_IN_MEMORY = 4 << 30  # bytes that have to be free: what all tests of one process leave, several times over
+MOST_IN_MEMORY = 2 << 30  # bytes that have to be free: what all tests of one process leave, several times over
 
 
 @contextmanager
