@@ -35,7 +35,7 @@ dev: venv ## Run `dagster dev` on the stack of `make up ARGS=--no-dagster`
 	eval "$$($(BIN)/wpp-lake env)" && $(BIN)/dagster dev $(ARGS)
 
 test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that they start themselves
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 test-slow: venv ## Run the tests that take their time: faults under load
 	$(BIN)/python -m pytest -m slow --numprocesses auto --dist loadfile $(ARGS)

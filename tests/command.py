@@ -3,23 +3,39 @@
 Belongs here: running verbs that end, and where Dagster keeps what they did. Not: `up` and `demo` (stack_process).
 """
 
+import os
 import shutil
 import subprocess
-import sys
+import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from prepared import Prepared
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 
+@cache
+def prepared() -> Prepared:
+    """Start the process that forks for each command, when the first is run."""
+    return Prepared()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _prepared_ends() -> Iterator[None]:
+    """End that process with the session."""
+    yield
+    if prepared.cache_info().currsize:
+        prepared().close()
+
+
 def wpp_lake(*words: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command in this environment."""
-    command = [sys.executable, "-m", "pipelines.cli", *map(str, words)]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    """Run the command in this environment, as a process of its own."""
+    return prepared().run("pipelines.cli", list(map(str, words)), os.environ, cwd or Path.cwd())
 
 
 @pytest.fixture(scope="session")
@@ -35,11 +51,12 @@ def empty_storage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def dagster_home(empty_storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give Dagster a storage of the test's own."""
-    shutil.copytree(empty_storage, tmp_path, dirs_exist_ok=True)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    return tmp_path
+def dagster_home(empty_storage: Path, memory_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give Dagster a storage of the test's own, in memory: each of its many writes is synced."""
+    with tempfile.TemporaryDirectory(dir=memory_folder, ignore_cleanup_errors=True) as home:
+        shutil.copytree(empty_storage, home, dirs_exist_ok=True)
+        monkeypatch.setenv("DAGSTER_HOME", home)
+        yield Path(home)
 
 
 @pytest.fixture

@@ -3,16 +3,19 @@
 Belongs here: servers, databases and buckets for every test. Not: helpers that only one test file needs.
 """
 
+import os
 import signal
 import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import disk_usage, rmtree
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from psutil import pid_exists, virtual_memory  # type: ignore[import-untyped]  # it ships no types
 from psycopg import sql
 
 from devstack import seaweed
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 TEMPLATE = "wpp_lake_template"
+MEMORY = Path("/dev/shm")  # noqa: S108  a folder of this run's own is made in it
+FOLDER = "wpp-lake-tests-"
+MOST_IN_MEMORY = 2 << 30  # bytes that have to be free: what all tests of one process leave, several times over
 
 
 @contextmanager
@@ -40,9 +46,29 @@ def running(command: Sequence[str], folder: Path, stop_signal: signal.Signals) -
 
 
 @pytest.fixture(scope="session")
-def servers_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that holds both servers' data and logs."""
-    return tmp_path_factory.mktemp("servers")
+def memory_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Make a folder in memory for what is synced often and thrown away, or on the disk where memory has no room.
+
+    A run that was killed leaves its folder, which the next one removes.
+    """
+    if not MEMORY.is_dir() or disk_usage(MEMORY).free < MOST_IN_MEMORY or virtual_memory().available < MOST_IN_MEMORY:
+        yield tmp_path_factory.mktemp("memory")
+        return
+    for left in MEMORY.glob(f"{FOLDER}*"):
+        if not pid_exists(int(left.name.removeprefix(FOLDER))):
+            rmtree(left, ignore_errors=True)
+    folder = MEMORY / f"{FOLDER}{os.getpid()}"
+    folder.mkdir(mode=0o700)
+    yield folder
+    rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def servers_folder(memory_folder: Path) -> Path:
+    """Make the folder that holds both servers' data and logs."""
+    folder = memory_folder / "servers"
+    folder.mkdir()
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send it a signal and return its exit code."""
         self.process.send_signal(number)
-        return int(self.process.wait(60))
+        return int(self.process.wait(PATIENCE_SECONDS))
 
 
 def wait_for(check: Callable[[], object], what: str) -> None:

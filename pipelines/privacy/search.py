@@ -20,8 +20,9 @@ from pipelines.db.queries import query
 from pipelines.landing.format import LandingLineError, decode_line, split_lines
 from pipelines.landing.zone import LandingZone
 from pipelines.redaction.erasures import Touched
+from pipelines.redaction.search import may_hold
 from pipelines.redaction.subjects import Subjects
-from pipelines.redaction.walker import may_hold, numbers_left
+from pipelines.redaction.walker import numbers_left
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
 from pipelines.snapshots.schemas import FIELDS, SCHEMAS

@@ -23,10 +23,12 @@ from pipelines.landing.format import (
 from pipelines.landing.zone import LandingZone
 from pipelines.parsing.rows import NOT_AUTHENTIC
 from pipelines.redaction.erasures import Covering, ErasureList, Erasures
+from pipelines.redaction.search import may_hold
 from pipelines.redaction.subjects import Subjects
-from pipelines.redaction.walker import may_hold, redact
+from pipelines.redaction.walker import holds, redact
 
 BAD_LINE, BAD_JSON = "bad_line", "bad_json"
+LONGEST_HEAD = 400  # bytes of a line beside its body
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Eraser:
             after = redact(covering.subjects, event.event_id, body)
         except (ValueError, RecursionError):
             return self._no_event(number, line, covering, BAD_JSON)
-        if after is body:
+        if after is body and not _stands_beside(covering.subjects, line, event):
             return None
         return Change(number, event.event_id.lower(), line, self._encoded(event, after, covering), covering.ids)
 
@@ -91,7 +93,8 @@ class Eraser:
 
     def _tombstone(self, covering: Covering, line: bytes, reason: str) -> bytes | None:
         """Return what is left of a line that is no event, None where it holds nobody who is to be forgotten."""
-        if not may_hold(covering.subjects, line.decode(errors="replace")):
+        subjects = covering.subjects
+        if not (subjects.by_name or may_hold(subjects, line)) or not holds(subjects, line.decode(errors="replace")):
             return None
         erasure = max(covering.ids)
         return msgspec.json.encode(Tombstone(erasure, reason, tombstone_mac(self.erasures.key, erasure, reason)))
@@ -111,8 +114,19 @@ class Eraser:
 
 def _may_hold(subjects: Subjects, line: bytes, event: LandedEvent) -> bool:
     """Tell whether a line may hold something of a subject, or be one; False is certain."""
-    text = line if event.raw is None else event.signed
-    return subjects.by_name or may_hold(subjects, text.decode(errors="replace"))
+    if subjects.by_name or may_hold(subjects, event.signed):
+        return True
+    return _says_more(line, event) and may_hold(subjects, line)
+
+
+def _says_more(line: bytes, event: LandedEvent) -> bool:
+    """Tell whether a line has more than what the receiver writes beside the signed bytes."""
+    return event.raw is not None or len(line) > len(bytes(event.body)) + LONGEST_HEAD
+
+
+def _stands_beside(subjects: Subjects, line: bytes, event: LandedEvent) -> bool:
+    """Tell whether a line, whose signed bytes hold nobody, has something of a subject beside them."""
+    return _says_more(line, event) and holds(subjects, line.decode(errors="replace"))
 
 
 def written(content: bytes, changes: Sequence[Change]) -> bytes:

@@ -21,11 +21,14 @@ OF_OTHERS = frozenset({
 })  # fmt: skip
 # Which person's doing an item of a message is, by the key that it has.
 _ITEM_KEYS = ("pollUpdateMessageKey", "eventResponseMessageKey")
-_CARD = "vcard"
+_CARD, _CARDS, _CARDS_NAME = "vcard", "contacts", "displayName"
+# How the keys of a message's content end; a key in one, say in a reactionMessage, is that of the message it is about.
+_CONTENT = "Message"
 # Keys beside a person's address that name the same person; the address' own key is what stands before these endings.
 _NAMES = ("pushName", "notify", "verifiedName", "verifiedBizName", "username")
 ADDRESS_ENDINGS = ("", "Alt", "Pn", "Lid", "Jid")
 NAME_ENDING = "Username"
+_QUOTED = "quotedMessage"
 
 
 def is_subject(subjects: Subjects, shown: Person | None) -> bool:
@@ -41,7 +44,7 @@ def is_subjects_address(subjects: Subjects, jid: JSON) -> bool:
 
 def owns_body(subjects: Subjects, kind: JSON, payload: JSON, shown: Extracted) -> bool:
     """Tell whether a body is a subject's own: written by that person, or about that person alone."""
-    if kind in OF_OTHERS or not is_subject(subjects, shown.author):
+    if (isinstance(kind, str) and kind in OF_OTHERS) or not is_subject(subjects, shown.author):
         return False
     return not isinstance(payload, dict) or not _is_notice(payload)
 
@@ -52,8 +55,10 @@ def _is_notice(message: Object) -> bool:
     return not is_among(stub, NO_STUBS) and not is_among(stub, UNDECRYPTED_STUBS)
 
 
-def owns(subjects: Subjects, shown: Object) -> bool:
-    """Tell whether an object within a body is a subject's own."""
+def owns(subjects: Subjects, shown: Object, name: str = "") -> bool:
+    """Tell whether an object within a body, under the key `name`, is a subject's own."""
+    if name.endswith(_CONTENT) and "message" not in shown:
+        shown = {key: value for key, value in shown.items() if key != "key"}
     return any(rule(subjects, shown) for rule in _RULES)
 
 
@@ -104,7 +109,7 @@ def is_somebody_elses(subjects: Subjects, shown: Object) -> bool:
 
 def is_quote(subjects: Subjects, shown: Object) -> bool:
     """Tell whether an object quotes a subject: then what it quotes isn't the author's."""
-    if "quotedMessage" not in shown:
+    if _QUOTED not in shown:
         return False
     return is_subject(subjects, member(shown.get("participant"))) or subjects.is_named(
         message_name(str(shown.get("stanzaId")))
@@ -121,4 +126,9 @@ def names_beside(subjects: Subjects, shown: Object) -> set[str]:
     key: Any = shown.get("key")
     if isinstance(key, dict) and is_subject(subjects, sender("key")(dict(shown))):
         found |= set(_NAMES)
+    cards = shown.get(_CARDS)
+    if isinstance(cards, list) and any(isinstance(card, dict) and owns(subjects, card) for card in cards):
+        found.add(_CARDS_NAME)
+    if is_quote(subjects, shown):
+        found.add(_QUOTED)
     return found & shown.keys()

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from botocore.exceptions import ClientError
 from servers import running
-from stack_process import runs
+from stack_process import runs, wait_for
 
 from devstack import postgres, processes
 from devstack.errors import NotReadyError, StackError
@@ -229,15 +229,6 @@ def child(folder: Path, name: str, code: str, grace_seconds: float = 15.0) -> Ch
     """Describe a child that runs a line of Python."""
     command = (sys.executable, "-c", code)
     return Child(name, command, dict(os.environ), folder, folder / f"{name}.log", grace_seconds=grace_seconds)
-
-
-def wait_for(check: Callable[[], object], what: str) -> None:
-    """Return when the check holds."""
-
-    def holds() -> None:
-        assert check()
-
-    wait_until(holds, what, 20)
 
 
 async def eventually(check: Callable[[], object], what: str) -> None:

@@ -17,6 +17,7 @@ from lake import Lake
 from pipelines import notebook
 from pipelines.db.queries import filled, query
 from pipelines.landing.hours import today
+from pipelines.snapshots.schemas import EVENTS
 from pipelines.snapshots.write import write_snapshots
 
 ANA, BIA, CAIO = participant(1), participant(2), participant(3)
@@ -37,10 +38,10 @@ def as_text(value: Any) -> Any:
 
 
 def in_duckdb(lake: Lake, name: str = "whatsapp_messages") -> list[dict[str, Any]]:
-    """Write the snapshots; return the rows of the view over them."""
-    for (day,) in lake.rows("select received_on from event_days"):
-        list(write_snapshots(lake.settings, lake.snapshots, day))
-    list(write_snapshots(lake.settings, lake.snapshots, today()))
+    """Write the snapshots that the views read; return the rows of the view over them."""
+    for day in {day for (day,) in lake.rows("select received_on from event_days")} | {today()}:
+        list(write_snapshots(lake.settings, lake.snapshots, day, [EVENTS]))
+    list(write_snapshots(lake.settings, lake.snapshots, today(), ["whatsapp_participant_jids"]))
     found = notebook.connect().sql(f"select * from {name} order by {UNIQUE[name]}")  # noqa: S608  names of this file
     return [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
 
@@ -296,15 +297,17 @@ def test_one_person_with_two_addresses_reacts_once(lake: Lake) -> None:
     assert [row["reaction_emojis"] for row in view(lake) if row["message_id"] == "M"] == [["😂"]]
 
 
-@pytest.mark.parametrize(("length", "reactions"), [(200, 1), (201, 0), (100_000, 0)])
-def test_an_id_of_any_length_is_loaded_and_only_one_as_clients_make_joins(
-    lake: Lake, length: int, reactions: int
-) -> None:
+def test_an_id_of_any_length_is_loaded_and_only_one_as_clients_make_joins(lake: Lake) -> None:
     """An entry of an index has its bound, and no event may be refused for that."""
-    key, reactor = "é" * length, message(BIA, key="R")["key"]
-    said = {"key": {"remoteJid": group(), "id": key}, "reaction": {"key": reactor, "text": "👍"}}
-    loaded(lake, event(message(ANA, key=key)), event(said, kind="messages.reaction"))
-    assert only(lake)["reactions"] == reactions
+    expected, bodies = {200: 1, 201: 0, 100_000: 0}, []
+    for length in expected:
+        key, reactor = "é" * length, message(BIA, key="R")["key"]
+        said = {"key": {"remoteJid": group(), "id": key}, "reaction": {"key": reactor, "text": "👍"}}
+        bodies += [event(message(ANA, key=key)), event(said, kind="messages.reaction")]
+    loaded(lake, *bodies)
+    rows = view(lake)
+    assert sorted((len(row["message_id"]), row["reactions"]) for row in rows) == sorted(expected.items())
+    assert in_duckdb(lake) == rows
 
 
 def test_what_is_said_of_a_message_of_another_chat_is_not_said_of_this_one(lake: Lake) -> None:
@@ -418,19 +421,20 @@ def test_a_carrier_is_no_message(lake: Lake) -> None:
     assert (view(lake), in_duckdb(lake)) == ([], [])
 
 
-@pytest.mark.parametrize(
-    ("given", "read"),
-    [
-        (5, 5), ("5", 5), ({"low": 5, "high": 0, "unsigned": True}, 5), ({"low": -1, "high": 0}, 4294967295),
-        ({"low": 705032704, "high": 1}, 5000000000), (-5, None), ("-5", None), (5.5, None), ("5 MB", None), ("", None),
-        (True, None), (None, None), ([5], None), ({"low": "x", "high": 0}, None), ({"low": 5}, None), ({}, None),
-        (10**30, None), ("9" * 400, None), ({"low": 5, "high": 10**12}, None),
-    ],
-)  # fmt: skip
-def test_a_size_is_a_number_its_digits_or_a_long_and_else_null(lake: Lake, given: Any, read: int | None) -> None:
-    loaded(lake, *with_contents([{"videoMessage": {"fileLength": given, "seconds": given}}]))
-    row = only(lake)
-    assert (row["bytes"], row["seconds"]) == (read, read)
+SIZES: list[tuple[Any, int | None]] = [
+    (5, 5), ("5", 5), ({"low": 5, "high": 0, "unsigned": True}, 5), ({"low": -1, "high": 0}, 4294967295),
+    ({"low": 705032704, "high": 1}, 5000000000), (-5, None), ("-5", None), (5.5, None), ("5 MB", None), ("", None),
+    (True, None), (None, None), ([5], None), ({"low": "x", "high": 0}, None), ({"low": 5}, None), ({}, None),
+    (10**30, None), ("9" * 400, None), ({"low": 5, "high": 10**12}, None),
+]  # fmt: skip
+
+
+def test_a_size_is_a_number_its_digits_or_a_long_and_else_null(lake: Lake) -> None:
+    loaded(lake, *with_contents([{"videoMessage": {"fileLength": given, "seconds": given}} for given, _ in SIZES]))
+    rows = sorted(view(lake), key=lambda row: row["message_id"])
+    said = [(given, row["bytes"], row["seconds"]) for (given, _), row in zip(SIZES, rows, strict=True)]
+    assert said == [(given, read, read) for given, read in SIZES]
+    assert in_duckdb(lake) == view(lake)
 
 
 def test_a_reply_that_was_forwarded(lake: Lake) -> None:
@@ -496,42 +500,43 @@ def test_a_payload_that_duckdb_takes_for_no_json_is_passed_over(lake: Lake) -> N
 # --- Membership ----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("stub", "kind"),
-    [
-        (27, "join"), (31, "join"), (141, "join"), (151, "join"), (28, "remove"), (29, "promote"), (30, "demote"),
-        (32, "leave"), (33, "change_number"), (71, "join_request"), (172, "join_request"),
-        ("GROUP_PARTICIPANT_INVITE", "join"), ("GROUP_PARTICIPANT_LEAVE", "leave"), (21, None), (2, None), (None, None),
-    ],
-)  # fmt: skip
-def test_each_stub_of_a_membership_by_name_and_number(lake: Lake, stub: Any, kind: str | None) -> None:
+def changes(lake: Lake, *stubs: dict[str, Any]) -> list[list[dict[str, Any]]]:
+    """Load messages that have these stubs; return the rows of each, which both databases have."""
+    loaded(lake, *(event(message(ANA, key=f"{n:02}", **stub) | {"message": None}) for n, stub in enumerate(stubs)))
+    rows = view(lake, "whatsapp_membership_changes")
+    assert in_duckdb(lake, "whatsapp_membership_changes") == rows
+    return [[row for row in rows if row["event_id"] == event_id(number)] for number in range(len(stubs))]
+
+
+STUBS: list[tuple[Any, str | None]] = [
+    (27, "join"), (31, "join"), (141, "join"), (151, "join"), (28, "remove"), (29, "promote"), (30, "demote"),
+    (32, "leave"), (33, "change_number"), (71, "join_request"), (172, "join_request"),
+    ("GROUP_PARTICIPANT_INVITE", "join"), ("GROUP_PARTICIPANT_LEAVE", "leave"), (21, None), (2, None), (None, None),
+]  # fmt: skip
+
+
+def test_each_stub_of_a_membership_by_name_and_number(lake: Lake) -> None:
     parameters = ["5500900000002@s.whatsapp.net", "5500900000002:4@s.whatsapp.net"]
-    loaded(lake, event(message(ANA, messageStubType=stub, messageStubParameters=parameters) | {"message": None}))
-    rows = view(lake, "whatsapp_membership_changes")
-    assert [(row["kind"], row["participant_jid"], row["actor_jid"]) for row in rows] == (
-        [(kind, "5500900000002@s.whatsapp.net", ANA.jid)] if kind else []
-    )
-    assert in_duckdb(lake, "whatsapp_membership_changes") == rows
+    found = changes(lake, *({"messageStubType": stub, "messageStubParameters": parameters} for stub, _ in STUBS))
+    said = [[(row["kind"], row["participant_jid"], row["actor_jid"]) for row in rows] for rows in found]
+    assert said == [[(kind, "5500900000002@s.whatsapp.net", ANA.jid)] if kind else [] for _, kind in STUBS]
 
 
-@pytest.mark.parametrize(
-    ("parameters", "kind", "person"),
-    [
-        (['{"lid":"910000000000002@lid","pn":"5500900000001@s.whatsapp.net"}', "rejected", "invite_link"],
-         "join_request_rejected", "910000000000002@lid"),
-        (['{"lid":"910000000000002@lid"}', "revoked"], "join_request_revoked", "910000000000002@lid"),
-        (['{"pn":"5500900000002@s.whatsapp.net"}', "created"], "join_request", "5500900000002@s.whatsapp.net"),
-        (['{"lid":"5500900000002@s.whatsapp.net"}', "rejected"],
-         "join_request_rejected", "5500900000002@s.whatsapp.net"),
-        (['{"pn":"5500900000002@s.whatsapp.net"}', "rejected"], None, None),
-        (['{"lid":"910000000000002@lid","name":"a\\u0000b"}', "created"], "join_request", "910000000000002@lid"),
-    ],
-)  # fmt: skip
-def test_who_asks_to_join(lake: Lake, parameters: list[str], kind: str | None, person: str | None) -> None:
-    loaded(lake, event(message(ANA, messageStubType=172, messageStubParameters=parameters) | {"message": None}))
-    rows = view(lake, "whatsapp_membership_changes")
-    assert [(row["kind"], row["participant_jid"]) for row in rows] == ([(kind, person)] if kind else [])
-    assert in_duckdb(lake, "whatsapp_membership_changes") == rows
+REQUESTS: list[tuple[list[str], str | None, str | None]] = [
+    (['{"lid":"910000000000002@lid","pn":"5500900000001@s.whatsapp.net"}', "rejected", "invite_link"],
+     "join_request_rejected", "910000000000002@lid"),
+    (['{"lid":"910000000000002@lid"}', "revoked"], "join_request_revoked", "910000000000002@lid"),
+    (['{"pn":"5500900000002@s.whatsapp.net"}', "created"], "join_request", "5500900000002@s.whatsapp.net"),
+    (['{"lid":"5500900000002@s.whatsapp.net"}', "rejected"], "join_request_rejected", "5500900000002@s.whatsapp.net"),
+    (['{"pn":"5500900000002@s.whatsapp.net"}', "rejected"], None, None),
+    (['{"lid":"910000000000002@lid","name":"a\\u0000b"}', "created"], "join_request", "910000000000002@lid"),
+]  # fmt: skip
+
+
+def test_who_asks_to_join(lake: Lake) -> None:
+    stubs = ({"messageStubType": 172, "messageStubParameters": parameters} for parameters, *_ in REQUESTS)
+    said = [[(row["kind"], row["participant_jid"]) for row in rows] for rows in changes(lake, *stubs)]
+    assert said == [[(kind, person)] if kind else [] for _, kind, person in REQUESTS]
 
 
 # --- The views themselves ------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from fault_proxy import fault_proxy, hangs_up, passes
 from lake import Lake, connected
 from loaders import LEDGER, land, loader, outcome, wait_for_batches
 from servers import running
+from standstill import wait_for_waits
 
 from devstack.postgres import Postgres
 from devstack.waiting import free_ports, wait_until
@@ -21,6 +22,19 @@ from pipelines.db.migrations import migrate
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from servers import S3
+
+# A load stands still within its eighth batch, for as long as this session lives.
+STANDS_STILL = """
+create function stand_still() returns trigger language plpgsql as $$
+begin
+    if (select count(*) from landing_files) = 7 then
+        perform pg_advisory_xact_lock(8);
+    end if;
+    return new;
+end $$;
+create trigger stands_still before insert on landing_files for each row execute function stand_still();
+select pg_advisory_lock(8);
+"""
 
 
 class OwnPostgres:
@@ -65,14 +79,17 @@ def test_postgres_is_killed_and_comes_back(
     own_postgres.server.create_databases(["lake"])
     migrate(own_postgres.server.url("lake"))
     monkeypatch.setenv("DATABASE_URL", own_postgres.server.url("lake"))
-    with loader() as process:
-        wait_for_batches(process, 7)
-        own_postgres.kill()
-        process.communicate()  # what it says meanwhile has to be read
+    with connected(s3_client) as held:
+        held.connection.execute(STANDS_STILL)
+        with loader() as process:
+            wait_for_batches(process, 7)
+            wait_for_waits(held)
+            own_postgres.kill()
+            process.communicate()  # what it says meanwhile has to be read
     assert process.returncode == 1
     own_postgres.start()
     with connected(s3_client) as killed:
-        assert 7 <= len(killed.rows(LEDGER)) < 30
+        assert len(killed.rows(LEDGER)) == 7
         killed.load()
         assert outcome(killed) == expected
 

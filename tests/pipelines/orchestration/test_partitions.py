@@ -157,7 +157,11 @@ def closing(instance: dg.DagsterInstance, due: datetime) -> Any:
     return schedule.evaluate_tick(context)
 
 
-def test_yesterday_is_closed_hour_by_hour_with_what_came_late(lake: Lake, instance: dg.DagsterInstance) -> None:
+def test_yesterday_is_closed_hour_by_hour_with_what_came_late(
+    lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the three days that are looked at here, two have been closed: three months are 2,208 hours to load."""
+    monkeypatch.setattr(schedules, "CLOSED_AGAIN", timedelta(days=3))
     now = datetime.now(UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     late = midnight - timedelta(hours=5)
