@@ -48,6 +48,7 @@ def expire_rows(conn: Connection, zone: LandingZone, eraser: Eraser, before: dat
     with exclusive_transaction(conn):
         conn.execute(query("load/staging_tables"))
         conn.execute(query("load/clear_staging"))
+        conn.execute(query("expiry/staging"))
         rows.events()
         rows.people()
         rows.rest()
@@ -77,6 +78,7 @@ class _Rows:
             store_observations(self._conn, left)
             new = store_events(self._conn, left.loadable)
             self._conn.execute(query("expiry/give_ids_back"))
+            self._conn.execute(query("expiry/gone_on"))
         brought = Counter(each.landing_key for each in new)
         self._correct(brought, loaded - (events - brought.total()))
         self.changed = {each.row.received_at.astimezone(UTC).date() for each in new}

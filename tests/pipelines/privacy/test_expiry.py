@@ -31,7 +31,7 @@ from pipelines.loading.batches import Batch
 from pipelines.loading.ledger import LoadCounts, enter
 from pipelines.loading.load import load, load_batch, rebuild
 from pipelines.loading.pending import list_everything, pending
-from pipelines.loading.store import ErasedMeanwhileError, store
+from pipelines.loading.store import ErasedMeanwhileError, store, store_observations
 from pipelines.orchestration.definitions import defs
 from pipelines.orchestration.schedules import SCHEDULES
 from pipelines.privacy.apply import sweep
@@ -338,6 +338,22 @@ def test_a_load_that_has_read_before_stores_nothing_after(aged: Lake) -> None:
     assert leftovers(aged) == []
     assert load(aged.connection, aged.zone, [OLD, NEW], "run").loaded == 1
     assert differences(aged) == []
+
+
+def test_what_a_load_has_observed_and_not_stored_yet_stays(aged: Lake) -> None:
+    """It stores people and events in two transactions, between which an expiry may come."""
+    expired(aged)
+    body = event(message(participant(1), pushName="agora"))
+    aged.land(line(body, "now", NEW), at=NEW)
+    verifier = aged.zone.verifier()
+    batch = Batch.read(
+        aged.zone.fetch([*pending(aged.connection, aged.zone, NEW)]), verifier, read_eraser(aged.zone, verifier)
+    )
+    aged.connection.execute(query("load/staging_tables"))
+    store_observations(aged.connection, batch)
+    people = aged.content()["jids"], aged.content()["pairs"]
+    sweep(aged.settings, aged.connection)
+    assert (aged.content()["jids"], aged.content()["pairs"]) == people
 
 
 def test_an_older_dump_is_no_loss_and_goes_again(aged: Lake, caplog: pytest.LogCaptureFixture) -> None:

@@ -36,7 +36,7 @@ def erasure(number: int = 1, until: datetime | None = None, *names: str, kind: A
 
 def eraser(*entries: Erasure, by_event: dict[str, list[str]] | None = None) -> Eraser:
     """Return what applies these erasures, or that of the subject."""
-    return Eraser(Erasures(KEY, entries or [erasure()], by_event or {}, None), VERIFIER)
+    return Eraser(Erasures(KEY, entries or [erasure()], by_event or {}), VERIFIER)
 
 
 def with_raw(body: bytes) -> bytes:
