@@ -16,7 +16,7 @@ import pytest
 from command import wpp_lake
 from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 from erasing import PHONE, erase, everything, landed, landing_lines
-from factories import RECEIVED, SECRET, event, event_id, line, message, participant
+from factories import RECEIVED, SECRET, event, event_id, line, message, participant, sign
 from lake import Lake
 from project import ROOT
 from psycopg import sql
@@ -45,7 +45,7 @@ from pipelines.settings import LakeSettings, SettingsError
 from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import FIELDS, SCHEMAS
 from pipelines.snapshots.write import write_snapshots
-from receiver.landing import hour_prefix
+from receiver.landing import encode_line, hour_prefix
 
 OLD, NEW = RECEIVED, datetime(2026, 5, 22, 10, 0, 1, tzinfo=UTC)
 BEFORE = date(2026, 5, 22)
@@ -264,6 +264,21 @@ def test_what_only_expired_lines_showed_of_somebody_who_stays_goes(lake: Lake) -
     assert lake.rows(names) == [(row_id, "ainda antes")]
     assert '"antes"' not in everything(lake)
     assert differences(lake) == []
+
+
+def test_a_delivery_that_was_discarded_stays_so(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though its signature verifies meanwhile: it is no delivery of the event that goes on."""
+    body, again = event(), event_id("event")
+    foreign = encode_line(again, NEW, "current", sign(body, again, secret="another-secret"), body)
+    lake.land(line(body, "event", OLD), at=OLD)
+    lake.land(line(body, "event", NEW), foreign, at=NEW)
+    load(lake.connection, lake.zone, [OLD, NEW], "run")
+    lake.connection.execute("update quarantined_events set state = 'discarded'")
+    monkeypatch.setenv("WHATSAPP_WEBHOOK_RETIRED_SECRETS", '["another-secret"]')
+    lake.settings = LakeSettings.from_environment()
+    expired(lake)
+    assert lake.rows("select deliveries from whatsapp_events") == [(1,)]
+    assert compared(lake).differences == []
 
 
 def test_done_twice_it_changes_nothing(aged: Lake) -> None:
