@@ -83,6 +83,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes and without registry addr
 	$(PIN) --extra devstack --extra notebooks --extra test --output-file requirements.lock
 	$(PIN) --extra devstack --extra notebooks --extra test --extra bench --extra mutants \
 		--constraint requirements.lock --output-file benchmarks/requirements.lock
+	$(PIN) --extra lab --extra notebooks --constraint requirements.lock --output-file requirements-lab.lock
 	$(PIN) --extra browser --constraint requirements.lock --output-file tests/browser/requirements.lock
 	echo 'setuptools>=80' | $(PIN) --constraint requirements.lock --output-file deploy/requirements.lock -
 

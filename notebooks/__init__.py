@@ -1,0 +1,1 @@
+"""The notebooks, their style, and the page that each becomes: what `wpp-lake notebooks` writes from an installed wheel."""
