@@ -1,1 +1,1 @@
-"""The notebooks, their style, and the page that each becomes: what `wpp-lake notebooks` writes from an installed wheel."""
+"""The notebooks, their style, and the page that each becomes by `wpp-lake notebooks`, from an installed wheel too."""

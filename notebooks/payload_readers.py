@@ -48,7 +48,7 @@ def _vocabulary() -> dict[str, tuple[frozenset[str], frozenset[str]]]:
 
 def _text(view: str) -> str:
     """Return the SQL of a view, with that of the functions which it calls, and which these call."""
-    head, *macros = re.split(r"^(?=create macro )", query("notebook/functions").decode(), flags=re.MULTILINE)
+    macros = re.split(r"^(?=create macro )", query("notebook/functions").decode(), flags=re.MULTILINE)
     bodies = {name: text for text in macros for name in _MACRO.findall(text)}
     text, called = query(f"views/{view}").decode() + query("notebook/events_now").decode(), set[str]()
     while wanted := {name for name in bodies if re.search(rf"\b{name}\(", text)} - called:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from cycler import cycler
 from IPython.display import HTML, display
 from matplotlib.collections import PatchCollection
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -30,20 +31,24 @@ INK, LINE = "#6b7787", "#9aa5b1"  # the pages' style sheet makes INK the page's 
 BLUE, ORANGE, GREEN, PURPLE, RED, GREY = "#3b82c4", "#dd8436", "#3f9e78", "#8d78c9", "#cf5f5a", "#94a0ae"
 WIDTH = 9.0  # inches of every chart
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-NONE = "–"
+NONE = "\N{EN DASH}"
 _PERCENT = "\N{NO-BREAK SPACE}%"
 STEPS = (0.0, 0.25, 0.5, 1.0)  # of a heat map that its key shows
 _PALEST = 0.07  # where a heat map has nothing
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _KIBI = 1024
-_CHART_MATPLOTLIB = {
+_CELLS = (
+    {"selector": "th", "props": "text-align:left;font-weight:600"},
+    {"selector": "td", "props": "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"},
+)
+_CHARTS: Any = {
     "axes.axisbelow": True,
     "axes.edgecolor": LINE,
     "axes.grid": True,
     "axes.grid.axis": "y",
     "axes.labelcolor": INK,
     "axes.labelsize": 10,
-    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, GREY]),
+    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, PURPLE, RED, GREY]),
     "axes.spines.left": False,
     "axes.spines.right": False,
     "axes.spines.top": False,
@@ -71,7 +76,7 @@ _CHART_MATPLOTLIB = {
 
 def begin() -> None:
     """Set this style for the charts and tables of a notebook."""
-    plt.rcParams |= _CHART_MATPLOTLIB
+    plt.rcParams |= _CHARTS
     set_matplotlib_formats("svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     pd.options.display.html.use_mathjax = pd.options.styler.html.mathjax = False
     pd.options.styler.render.max_elements = 1 << 20
@@ -81,21 +86,21 @@ def begin() -> None:
 # Words for numbers, times and names
 
 
-def number(value: float) -> str:
+def number(value: Any) -> str:
     """Return a number with its thousands apart; a dash for none."""
     if pd.isna(value):
         return NONE
-    text = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"  # noqa: PLR2004
+    text = f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 100 else f"{value:,.1f}"
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def percent(share: float) -> str:
+def percent(share: Any) -> str:
     """Return a share of 1 in percent, never rounded to nothing or to all where it is neither."""
     if pd.isna(share):
         return NONE
-    if 0 < share < 0.0005 or 0.995 <= share < 1:  # noqa: PLR2004
-        return f"under 0.1{_PERCENT}" if share < 0.5 else f"over 99{_PERCENT}"  # noqa: PLR2004
-    return f"{100 * share:.{1 if 0 < share < 0.0995 else 0}f}{_PERCENT}"  # noqa: PLR2004
+    if 0 < share < 0.0005 or 0.995 <= share < 1:
+        return f"under 0.1{_PERCENT}" if share < 0.5 else f"over 99{_PERCENT}"
+    return f"{100 * share:.{1 if 0 < share < 0.0995 else 0}f}".removesuffix(".0") + _PERCENT
 
 
 def several(count: float, one: str, more: str | None = None) -> str:
@@ -103,7 +108,7 @@ def several(count: float, one: str, more: str | None = None) -> str:
     return f"{number(count)} {one if count == 1 else more or one + 's'}"
 
 
-def size(count: float) -> str:
+def size(count: Any) -> str:
     """Return a number of bytes in the unit that suits it."""
     if pd.isna(count):
         return NONE
@@ -111,10 +116,10 @@ def size(count: float) -> str:
         if abs(count) < _KIBI or unit == "GiB":
             break
         count /= _KIBI
-    return f"{count:,.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:,.1f} {unit}"  # noqa: PLR2004
+    return f"{count:,.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:,.1f} {unit}"
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: Any) -> str:
     """Return a time that something took, in the unit that suits it."""
     if pd.isna(seconds):
         return NONE
@@ -135,7 +140,7 @@ def span(times: "pd.Series[Any]") -> str:
 def label(name: object, other: object = "", most: int = 30) -> str:
     """Return a name as a chart can show it: without emoji, cut where it is long; `other` where nothing is left."""
     text = name if isinstance(name, str) else ""
-    plain = " ".join(re.sub(r"[^\w\s.,;:!?()&+@#%/'\"<>=$^{}\-–]", "", text).split())
+    plain = " ".join(re.sub(r"[^\w\s.,;:!?()&+@#%/'\"<>=$^{}-]", "", text).split())
     shown = plain or str(other or "without a name")
     return shown if len(shown) <= most else f"{shown[: most - 1].rstrip()}…"
 
@@ -177,24 +182,22 @@ def table(frame: pd.DataFrame, **forms: Any) -> "Styler":
     `forms` gives a column another form, such as `share=style.percent`.
     """
     shown = frame.rename(columns=lambda name: str(name).replace("_", " "))
-    shown = shown.replace({True: "yes", False: "no"}) if (shown.dtypes == bool).any() else shown
+    shown = shown.replace({True: "yes", False: "no"}) if any(map(pd.api.types.is_bool_dtype, shown.dtypes)) else shown
     numeric = [name for name in shown if pd.api.types.is_numeric_dtype(shown[name])]
     given = {name.replace("_", " "): form for name, form in forms.items()}
-    every = dict.fromkeys(numeric, number) | given
+    every: Any = dict.fromkeys(numeric, number) | given
     styled = shown.style.format(every, na_rep=NONE, escape="html")
     styled = styled.format_index(escape="html", axis=0).format_index(escape="html", axis=1)
-    left = {name: [{"selector": "", "props": "text-align:left"}] for name in shown if name not in every}
-    styled = styled.set_table_styles(
-        [
-            {"selector": "th", "props": "text-align:left;font-weight:600"},
-            {"selector": "td", "props": "text-align:right;font-variant-numeric:tabular-nums"},
-            *(
-                {"selector": f"th.col_heading.level0.col{place}", "props": "text-align:right"}
-                for place, name in enumerate(shown)
-                if name in every
-            ),
-        ]
-    ).set_table_styles(left, overwrite=False)
+    heads = [
+        {"selector": f"th.col_heading.level0.col{place}", "props": "text-align:right"}
+        for place, name in enumerate(shown)
+        if name in every
+    ]
+    left: Any = {
+        name: [{"selector": "", "props": "text-align:left;white-space:normal"}] for name in shown if name not in every
+    }
+    cells: Any = [*_CELLS, *heads]
+    styled = styled.set_table_styles(cells).set_table_styles(left, overwrite=False)
     return styled.hide(axis="index") if isinstance(frame.index, pd.RangeIndex) else styled
 
 
@@ -259,16 +262,20 @@ def bars(values: "pd.Series[Any]", colours: Any = BLUE, form: Any = number) -> "
     return at
 
 
-def heat(
+def heat(  # noqa: PLR0913  what is drawn, its names, and how they are written
     at: "Axes",
     values: pd.DataFrame,
     columns: Sequence[str],
     rows: Sequence[str],
     *,
     form: Any = number,
+    every: int = 1,
     key: bool = True,
 ) -> None:
-    """Draw a heat map: a tile per row and column, deeper where there is more, with a key above it unless told not to."""
+    """Draw a heat map: a tile per row and column, deeper where there is more, with a key above it unless told not to.
+
+    `every` so many columns have their names below them.
+    """
     most = float(values.max().max() or 0) if values.size else 0.0
     tiles = [
         (Rectangle((column + 0.04, row + 0.05), 0.92, 0.9), _deep(value / most if most else 0))
@@ -280,12 +287,15 @@ def heat(
     )
     at.set(xlim=(0, len(values.columns)), ylim=(len(values), 0))
     at.set_yticks([row + 0.5 for row in range(len(rows))], rows)
-    step = 3 if len(columns) == 24 else 1  # noqa: PLR2004  hours
-    at.set_xticks([column + 0.5 for column in range(0, len(columns), step)], columns[::step])
+    at.set_xticks([column + 0.5 for column in range(0, len(columns), every)], columns[::every])
     at.grid(visible=False)
     at.spines[:].set_visible(False)
     if most and key:
-        shown = {form(most * step): Patch(color=_deep(step)) for step in STEPS}  # equal ones once
+        shown = {
+            form(most * step): Patch(color=_deep(step))
+            for step in STEPS
+            if form is not number or (most * step) % 1 == 0
+        }
         at.legend(
             shown.values(), shown.keys(), loc="lower right", bbox_to_anchor=(1, 1), ncols=len(shown),
             handlelength=0.9, handleheight=0.9, columnspacing=1.2, borderaxespad=0.2,
@@ -323,7 +333,16 @@ def stacked(at: "Axes", values: pd.DataFrame, colours: Mapping[str, str]) -> Non
 
 def durations(at: "Axes", *, axis: str = "y") -> None:
     """Make an axis of seconds logarithmic, and mark it with the times that people speak of."""
-    marks = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21_600: "6 h", _DAY: "1 day", 7 * _DAY: "1 week"}
+    marks = {
+        1: "1 s",
+        10: "10 s",
+        60: "1 min",
+        600: "10 min",
+        3600: "1 h",
+        21_600: "6 h",
+        _DAY: "1 day",
+        7 * _DAY: "1 week",
+    }
     each, scale = (at.yaxis, at.set_yscale) if axis == "y" else (at.xaxis, at.set_xscale)
     scale("log")
     each.set_major_locator(FixedLocator(list(marks)))

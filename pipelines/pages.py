@@ -1,4 +1,4 @@
-"""The notebooks as pages: each run against the lake of the environment, and written as one HTML file that needs no other.
+"""The notebooks as pages: each run on the lake of the environment, and written as one HTML file that needs no other.
 
 Belongs here: running them, the pages around them. Not: how a page looks (notebooks/page), what a notebook asks. Needs
 the `notebooks` extra.
@@ -23,7 +23,8 @@ from pipelines.errors import WppLakeError, first_line
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-OVER_SOCKETS = Config({"KernelManager": {"transport": "ipc"}})  # of files, which are this user's; not over TCP
+# Kernels are spoken to by sockets that are this user's files, not over TCP, and ended once their notebook is done.
+KERNELS = Config({"KernelManager": {"transport": "ipc"}, "NotebookClient": {"shutdown_kernel": "immediate"}})
 INK = "#6b7787"  # notebooks/style.py writes charts in it; in a page they have the page's own
 _PROLOGUE = re.compile(r"^.*?(?=<svg)|<metadata>.*?</metadata>|<style[^>]*>.*?</style>", re.DOTALL)
 _ROOT_SIZE = re.compile(r'(<svg[^>]*?) (?:width|height)="[^"]*"')
@@ -66,15 +67,18 @@ def write(folder: Path, **parameters: Any) -> Iterator[Path]:
 
 def _described(file: Path) -> Notebook:
     """Read what a notebook's first cell says: its title, and the paragraph below."""
-    title, summary, *_ = nbformat.read(file, as_version=4).cells[0].source.split("\n\n")
+    title, summary, *_ = nbformat.reads(file.read_text(), as_version=4).cells[0].source.split("\n\n")
     return Notebook(file, title.removeprefix("# "), summary.replace("`", ""))
 
 
 def _run(notebook: Notebook, parameters: dict[str, Any]) -> "NotebookNode":
     try:
-        return papermill.execute_notebook(notebook.file, None, parameters, progress_bar=False, config=OVER_SOCKETS)
+        run: NotebookNode = papermill.execute_notebook(
+            notebook.file, None, parameters, progress_bar=False, config=KERNELS
+        )
     except papermill.PapermillExecutionError as error:
         raise NotebookError(f"{notebook.file.name}: {error.ename}: {first_line(ValueError(error.evalue))}") from None
+    return run
 
 
 def _exporter(source: Path) -> HTMLExporter:

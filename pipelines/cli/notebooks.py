@@ -1,7 +1,7 @@
 """The verb `notebooks`: the notebooks as pages, for people without a Jupyter.
 
-Belongs here: arguments, what is printed. Not: running notebooks, and what their pages are (pages). Needs the `notebooks`
-extra.
+Belongs here: arguments, what is printed. Not: running notebooks, and what their pages are (pages). Needs the
+`notebooks` extra.
 """
 
 import os
