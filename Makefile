@@ -68,7 +68,7 @@ $(VENV)/.installed-browser: tests/browser/requirements.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
 	@touch $@
 
-test-browser: $(VENV)/.installed-browser ## Run the tests of Dagster's web interface in Debian's Chromium (WRITE_SCREENSHOTS=1: docs' pictures anew)
+test-browser: $(VENV)/.installed-browser ## Run the tests of Dagster's web interface and the overview in Debian's Chromium (WRITE_SCREENSHOTS=1: docs' pictures anew)
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 prove: venv ## Kill everything under load for three minutes, and count: acknowledged = landed = rows = Parquet

@@ -57,7 +57,7 @@ def land(lake: Lake, bodies: Iterable[bytes]) -> None:
 def land_weeks(lake: Lake) -> None:
     """Land weeks of the invented community, each event two seconds after it happened, but for an outage."""
     hours: dict[datetime, list[tuple[datetime, Event]]] = defaultdict(list)
-    for each in events(WEEKS, LAST, people=60, groups=4):
+    for each in events(WEEKS, LAST, people=80, groups=6):
         at = (each.at + timedelta(seconds=2)).astimezone(UTC)
         at = OUTAGE[1] if OUTAGE[0] <= at < OUTAGE[1] else at
         hours[at.replace(minute=0, second=0, microsecond=0)].append((at, each))
@@ -189,7 +189,9 @@ def test_the_weeks_become_pages_that_say_what_is_seen_and_need_no_other_file(lak
         found = Addresses(text)
         assert found.loaded == []
         assert set(found.links) <= set(names)
-    assert re.search(r"the gravest, from Wed 18 Nov, 12:00 on, lacks some \d\d+ events", pages["00_health.html"])
+    assert re.search(
+        r"the gravest, from Wed 18 Nov, 12:00 on, lacks some \d\d+ events in 3 hours", pages["00_health.html"]
+    )
     assert "Half of the events are received within 2 s" in pages["00_health.html"]
     assert re.search(r"Evenings carry \d\d\N{NO-BREAK SPACE}% of all messages", pages["01_first_look.html"])
     assert re.search(r"[\d.]+\N{NO-BREAK SPACE}% of the bytes are read by nobody", pages["02_raw_payloads.html"])
