@@ -20,7 +20,7 @@ from IPython.display import HTML, display
 from matplotlib.collections import PatchCollection
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.patches import Patch, Rectangle
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ STEPS = (0.0, 0.25, 0.5, 1.0)  # of a heat map that its key shows
 _PALEST = 0.07  # where a heat map has nothing
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _KIBI = 1024
+_TEXT = "text-align:left;white-space:normal"
+_PATH = f"{_TEXT};overflow-wrap:anywhere;min-width:15em"
 _CELLS = (
     {"selector": "th", "props": "text-align:left;font-weight:600"},
     {"selector": "td", "props": "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"},
@@ -194,7 +196,7 @@ def table(frame: pd.DataFrame, **forms: Any) -> "Styler":
         if name in every
     ]
     left: Any = {
-        name: [{"selector": "", "props": "text-align:left;white-space:normal"}] for name in shown if name not in every
+        name: [{"selector": "", "props": _PATH if name == "path" else _TEXT}] for name in shown if name not in every
     }
     cells: Any = [*_CELLS, *heads]
     styled = styled.set_table_styles(cells).set_table_styles(left, overwrite=False)
@@ -219,7 +221,8 @@ def counts(at: "Axes", *, axis: str = "y") -> None:
 
 def shares(at: "Axes", *, axis: str = "y") -> None:
     """Mark an axis in percent."""
-    (at.yaxis if axis == "y" else at.xaxis).set_major_formatter(PercentFormatter(1, decimals=None, symbol=_PERCENT))
+    each = at.yaxis if axis == "y" else at.xaxis
+    each.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}{_PERCENT}"))
 
 
 def times(at: "Axes") -> None:
@@ -238,7 +241,15 @@ def weeks(at: "Axes", starts: Iterable[Any]) -> None:
 
 def legend(at: "Axes", columns: int = 4, **more: Any) -> None:
     """Put the legend above the chart, where it covers nothing."""
-    at.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2, handlelength=1.2, **more)
+    at.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        ncols=columns,
+        borderaxespad=0.2,
+        handlelength=1.2,
+        columnspacing=2.8,
+        **more,
+    )
 
 
 def until_last(values: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -291,15 +302,16 @@ def heat(  # noqa: PLR0913  what is drawn, its names, and how they are written
     at.grid(visible=False)
     at.spines[:].set_visible(False)
     if most and key:
-        shown = {
-            form(most * step): Patch(color=_deep(step))
-            for step in STEPS
-            if form is not number or (most * step) % 1 == 0
-        }
+        shown = {_in_key(most * step, most, form): Patch(color=_deep(step)) for step in STEPS}  # equal ones once
         at.legend(
             shown.values(), shown.keys(), loc="lower right", bbox_to_anchor=(1, 1), ncols=len(shown),
             handlelength=0.9, handleheight=0.9, columnspacing=1.2, borderaxespad=0.2,
         )  # fmt: skip
+
+
+def _in_key(value: float, most: float, form: Any) -> str:
+    """Return a value of a heat map's key, rounded where there are enough."""
+    return str(form(round(value) if form is number and most >= len(STEPS) else value))
 
 
 def _deep(share: float) -> tuple[str, float]:

@@ -57,7 +57,7 @@ def land(lake: Lake, bodies: Iterable[bytes]) -> None:
 def land_weeks(lake: Lake) -> None:
     """Land weeks of the invented community, each event two seconds after it happened, but for an outage."""
     hours: dict[datetime, list[tuple[datetime, Event]]] = defaultdict(list)
-    for each in events(WEEKS, LAST, people=80, groups=6):
+    for each in events(WEEKS, LAST, people=80, groups=6, seed=11):
         at = (each.at + timedelta(seconds=2)).astimezone(UTC)
         at = OUTAGE[1] if OUTAGE[0] <= at < OUTAGE[1] else at
         hours[at.replace(minute=0, second=0, microsecond=0)].append((at, each))
