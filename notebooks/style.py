@@ -38,7 +38,7 @@ _PALEST = 0.07  # where a heat map has nothing
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _KIBI = 1024
 _TEXT = "text-align:left;white-space:normal"
-_PATH = f"{_TEXT};overflow-wrap:anywhere;min-width:15em"
+_PATH = f"{_TEXT};overflow-wrap:anywhere;min-width:24em"
 _CELLS = (
     {"selector": "th", "props": "text-align:left;font-weight:600"},
     {"selector": "td", "props": "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"},

@@ -209,7 +209,7 @@ def draw(page: str, folder: Path) -> None:
     (folder / "chart.html").write_text(f'{head}{style}<main><div><div class="html">{chart[0]}</div></div></main>')
     command = [
         program("chromium", "chromium"), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        f"--user-data-dir={folder / 'chromium'}", "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=900,345",
+        f"--user-data-dir={folder / 'chromium'}", "--host-resolver-rules=MAP * ~NOTFOUND", "--window-size=900,330",
         "--force-device-scale-factor=1.5", f"--screenshot={folder / 'chart.png'}", f"file://{folder / 'chart.html'}",
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True, timeout=120)
