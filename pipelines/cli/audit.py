@@ -29,7 +29,8 @@ def verify(hour: Hour = None, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
         lines, failures = verify_lines(conn, LandingZone(settings), verifier, chosen)
     for failure in failures:
         print(failure)
-    print(f"{lines} lines verified, {len(failures)} failures")
+    nothing = "" if lines or failures else f": nothing landed{' in that hour' if hour else ''}"
+    print(f"{lines} lines verified, {len(failures)} failures{nothing}")
     raise typer.Exit(bool(failures))
 
 
@@ -54,15 +55,16 @@ def reconcile(
         differences = [each._asdict() for each in report.differences]
         print(json.dumps({"ok": not report.found, **vars(report), "differences": differences}))
     else:
-        print(*report.differences, *(f"{name}: {number}" for name, number in report.told.items()), sep="\n")
+        for each in [*report.differences, *(f"{name}: {number}" for name, number in report.told.items())]:
+            print(each)
         compared = ", ".join(f"{number} {name.replace('_', ' ')}" for name, number in report.compared.items())
-        print(f"{compared} compared: {report.found.total()} differences")
+        print(f"{compared or 'nothing has landed, nothing'} compared: {report.found.total()} differences")
     raise typer.Exit(bool(report.found))
 
 
 @app.command()
 def trace(
-    event_id: UUID,
+    event_id: Annotated[UUID, typer.Argument(metavar="EVENT_ID", help="As the collector sent it, in either case.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:

@@ -23,6 +23,7 @@ from pipelines import env_file
 from pipelines.cli import audit, notebooks, quarantine, sql, verbs
 from pipelines.cli.options import (
     DEFAULT_DATA_DIR,
+    By,
     DataDir,
     Hour,
     UntilDate,
@@ -119,6 +120,9 @@ def send(
     secret = settings.whatsapp_webhook_secret.get_secret_value() if settings.whatsapp_webhook_secret else ""
     with sys.stdin.buffer if file == Path("-") else file.open("rb") as lines:
         waiting = list(signed(lines, secret) if sign else requests(lines))
+    if not waiting:
+        print(f"nothing to send: {file} has no {'bodies' if sign else 'requests'}")
+        raise typer.Exit
     answers = replay_with_progress(file.name, waiting, settings.wpp_lake_receiver_url)
     print(f"sent {answers.total()}: " + ", ".join(f"{count} {answer}" for answer, count in answers.items()))
     if set(answers) - {"accepted", "duplicate"}:
@@ -161,8 +165,8 @@ def rebuild(
     accept_loss: Annotated[
         bool, typer.Option("--accept-loss", help="End with less than there is; needs a reason.")
     ] = False,
-    reason: Annotated[str | None, typer.Option(help="Why the loss is accepted: it is recorded.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who accepts it; without it the user of this machine.")] = None,
+    reason: Annotated[str | None, typer.Option(metavar="WHY", help="Why the loss is accepted: it is recorded.")] = None,
+    by: By = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Load the whole landing zone into emptied tables; until it is done, everybody reads them as they were.
@@ -183,7 +187,9 @@ def rebuild(
 
 @app.command()
 def prune(
-    days: Annotated[int | None, typer.Option(min=1, help="Since their end; without it RUN_HISTORY_DAYS.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, metavar="DAYS", help="Since their end; without it RUN_HISTORY_DAYS.")
+    ] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Delete the runs from Dagster's history that ended more than RUN_HISTORY_DAYS ago, with their events and logs."""
@@ -229,7 +235,8 @@ def status(
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     receiver_env: Annotated[
-        Path | None, typer.Option(parser=folder, help="The receiver's settings, to try its key; `up` leaves its own.")
+        Path | None,
+        typer.Option(parser=folder, metavar="FILE", help="The receiver's settings, to try its key; `up` has its own."),
     ] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:

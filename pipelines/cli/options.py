@@ -3,9 +3,10 @@
 Belongs here: what a verb needs before it begins its work. Not: a verb.
 """
 
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 
@@ -27,7 +28,7 @@ def folder(text: str) -> Path:
 DataDir = Annotated[
     Path,
     typer.Option(
-        parser=folder, metavar="FOLDER", help="Where `up` keeps everything; used where the environment names no lake."
+        parser=folder, metavar="DIR", help="Where `up` keeps everything; used where the environment names no lake."
     ),
 ]
 Hour = Annotated[str | None, typer.Option(metavar="HOUR", help="One UTC hour, as 2026-05-21-06:00.")]
@@ -37,6 +38,7 @@ UntilHour = Annotated[
 UntilDate = Annotated[
     str | None, typer.Option("--to", metavar="DATE", help="With --date: all dates until this one, included.")
 ]
+By = Annotated[str | None, typer.Option(metavar="NAME", help="Who says so; without it the user of this machine.")]
 DEFAULT_DATA_DIR = Path(".wpp-lake")
 _TRIED = "`wpp-lake doctor` tries what the lake stands on"
 _STORE = f"does the object store run, and take the key? {_TRIED}"
@@ -47,6 +49,11 @@ HINTS = {
     "ClientError": _STORE,
     "BaseError": _STORE,
 }
+
+
+def colours() -> Literal["auto"] | None:
+    """Return rich's system of colours: none, and nothing bold either, where NO_COLOR is set."""
+    return None if os.environ.get("NO_COLOR") else "auto"
 
 
 def connect_lake(data_dir: Path) -> "Connection":

@@ -17,6 +17,7 @@ from msgspec import Meta
 from rich.console import Console
 from rich.progress import Progress
 
+from pipelines.cli.options import colours
 from pipelines.errors import WppLakeError
 from receiver.landing import signature
 
@@ -96,7 +97,7 @@ def replay(
 def replay_with_progress(name: str, waiting: Collection[Request], receiver_url: str) -> Counter[str]:
     """Replay as above, with a progress bar on stderr."""
     quiet = os.environ.get("WPP_LAKE_QUIET") == "1"
-    with Progress(console=Console(stderr=True), disable=quiet) as progress:
+    with Progress(console=Console(stderr=True, color_system=colours()), disable=quiet) as progress:
         sending = progress.add_task(f"sending {name}", total=len(waiting))
         return replay(waiting, receiver_url, lambda: progress.advance(sending))
 

@@ -12,6 +12,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from pipelines.cli.options import colours
 from pipelines.cli.processes import Process
 from pipelines.cli.status import Lateness, Status, faults, notes
 from pipelines.doctor.disk import MANY_DAYS, Disk
@@ -74,7 +75,7 @@ def lasted(seconds: float) -> str:
 
 def _console() -> Console:
     """Return what prints: in colours on a terminal that may have them, never wider than WIDTH."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, color_system=colours())
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     return console
 

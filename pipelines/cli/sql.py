@@ -10,6 +10,7 @@ import os
 import sys
 from contextlib import suppress
 from enum import StrEnum
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,7 +40,7 @@ class Form(StrEnum):
 def sql(
     statement: Annotated[
         str | None,
-        typer.Argument(metavar="[SELECT]", help="A statement; without it a prompt, each statement to its `;`."),
+        typer.Argument(metavar="SELECT", help="A statement; without it a prompt, each statement to its `;`."),
     ] = None,
     form: Annotated[
         Form, typer.Option("--format", help="How rows are printed; JSON is one object a line.")
@@ -50,10 +51,15 @@ def sql(
     if not os.environ.get("SNAPSHOT_BUCKET"):
         env_file.ensure(data_dir)
     lake = _connect()
+    if not lake.sql("select 1 from duckdb_views() where not internal").fetchone():
+        print("no snapshots yet, so no tables: `wpp-lake snapshot` writes them", file=sys.stderr)
     for text in _typed() if statement is None else [statement]:
         try:
-            for each in lake.extract_statements(text):
+            statements = lake.extract_statements(text)
+            for each in statements:
                 _print(lake, each, form)
+            if not statements:
+                print("no statement", file=sys.stderr)
         except _error() as error:
             if statement is not None or not sys.stdin.isatty():
                 fail(f"{type(error).__name__}: {first_line(error)}")
@@ -77,7 +83,7 @@ def _error() -> "type[duckdb.Error]":
 
 def _typed() -> "Iterator[str]":
     """Yield what is typed, or piped in, up to each line that ends with a semicolon."""
-    is_typed, gathered = sys.stdin.isatty(), ""
+    is_typed, gathered, is_asked = sys.stdin.isatty(), "", False
     if is_typed:
         with suppress(ImportError):
             import readline  # noqa: F401  lines can be edited and called back
@@ -89,8 +95,8 @@ def _typed() -> "Iterator[str]":
             break
         if gathered.rstrip().endswith(";"):
             yield gathered
-            gathered = ""
-    if gathered.strip():
+            gathered, is_asked = "", True
+    if gathered.strip() or not (is_typed or is_asked):
         yield gathered
 
 
@@ -98,12 +104,16 @@ def _print(lake: "duckdb.DuckDBPyConnection", statement: "duckdb.Statement", for
     """Run a statement, and print its rows, if it has some."""
     found: duckdb.DuckDBPyRelation | None = lake.sql(statement)
     if found is None:
+        print("done", file=sys.stderr)
         return
     if form is Form.TABLE:
         width = os.get_terminal_size().columns if sys.stdout.isatty() else 200
         found.show(max_rows=MOST_SHOWN, max_width=width)
         return
-    rows = iter(found.fetchone, None)
+    first = found.fetchone()
+    rows = chain([first], iter(found.fetchone, None)) if first else iter(())
+    if first is None:
+        print("no rows", file=sys.stderr)
     if form is Form.CSV:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(found.columns)

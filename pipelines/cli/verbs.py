@@ -7,11 +7,13 @@ import logging
 import os
 import platform
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 from typer.models import CommandInfo, TyperInfo
 
+from pipelines.cli.options import colours
 from pipelines.parsing.extraction import RULES_VERSION
 
 # By panel of the help, in its order: each verb with an example.
@@ -74,6 +76,31 @@ def options(
         os.environ["WPP_LAKE_TRACEBACK"] = "1"
 
 
+class Verb(TyperCommand):
+    """A verb whose help says FILE, HOUR, DATE, and nothing of a language's types."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, as a person reads them."""
+        return [_in_words(each) for each in super().get_params(ctx)]
+
+
+class Verbs(TyperGroup):
+    """A group of verbs, the same."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, as a person reads them."""
+        return [_in_words(each) for each in super().get_params(ctx)]
+
+
+def _in_words(param: Any) -> Any:
+    """Take a parameter's type out of its help: an argument's name says it, a flag has none, a choice is its words."""
+    if isinstance(param, TyperArgument) or param.is_flag:
+        vars(param)["display_type_rich"] = lambda ctx: ""  # noqa: ARG005  as it is called
+    elif param.metavar is None and param.type_descriptor.is_choice:
+        param.metavar = "|".join(map(str, param.type_descriptor.choices or ()))
+    return param
+
+
 def _set_level(level: int) -> None:
     for ours in ("pipelines", "devstack"):
         logging.getLogger(ours).setLevel(level)
@@ -81,6 +108,15 @@ def _set_level(level: int) -> None:
 
 def arrange(app: typer.Typer) -> None:
     """Put the verbs into their panels, in order, each with its example."""
+    for group in (app, *(each.typer_instance for each in app.registered_groups)):
+        if group:
+            group.info.cls = Verbs
+            for command in group.registered_commands:
+                command.cls = Verb
+    if not colours():
+        from typer import rich_utils
+
+        rich_utils.COLOR_SYSTEM = None
     for found in (app.registered_commands, app.registered_groups):
         for each in found:
             for panel, verbs in PANELS.items():

@@ -30,6 +30,8 @@ class LoadCounts:
         return LoadCounts(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
     def __str__(self) -> str:
+        if not self.files:
+            return "0 files, 0 lines: nothing to load"
         return (
             f"{self.files} files, {self.lines} lines: {self.loaded} loaded, "
             f"{self.duplicates} duplicates, {self.quarantined} quarantined"

@@ -44,9 +44,10 @@ class Pruned:
     runless: int = 0
 
     def __str__(self) -> str:
+        nothing = "" if self.runs or self.log_bytes or self.runless else "nothing to delete: "
         return (
-            f"{self.runs} runs with {self.log_bytes} bytes of logs deleted, {self.kept} kept as the newest of a "
-            f"partition or check, {self.runless} events without a run deleted"
+            f"{nothing}{self.runs} runs with {self.log_bytes} bytes of logs deleted, {self.kept} kept as the newest "
+            f"of a partition or check, {self.runless} events without a run deleted"
         )
 
 

@@ -367,28 +367,33 @@ def test_a_killed_up_leaves_nothing_that_the_next_one_does_not_end(tmp_path: Pat
 
 @pytest.mark.stack
 def test_the_demo_adds_up_twice(tmp_path: Path) -> None:
-    """Two demos in one folder end with the same counts; the notebook line reads the sample's events."""
+    """Two demos in one folder end with the same counts, in 80 columns; the notebook line reads the messages."""
     with running("demo", tmp_path / "lake", "--no-dagster", "--once") as once:
         assert once.process.wait(PATIENCE_SECONDS) == 0, once.printed.read_text()
     first = summary(once)
     with running("demo", tmp_path / "lake", "--no-dagster") as again:
         again.line("Everything stays up")
         assert summary(again) == first
-        assert notebook_rows(again) == 294
+        assert notebook_rows(again) == 80
+        assert max(map(len, summary(again))) <= 80
         assert again.stop(signal.SIGINT) == 0
-    assert first[0] == "sent                       300 (295 accepted, 5 duplicate), 294 different events"
+    assert first[0] == "sent                       300 requests: 295 accepted, 5 duplicate"
+    assert first[1] == "different events           294"
     assert first[-1] == "The counts add up."
+    told = [line[:8] for line in once.lines() if re.match(r"the demo|\d of 4: |  \d+ of \d+ answered", line)]
+    assert told == ["the demo", "1 of 4: ", "2 of 4: ", "  300 of", "3 of 4: ", "4 of 4: "]
 
 
 def summary(demo: Running) -> list[str]:
-    """Return the lines of the demo's summary."""
+    """Return the lines of the demo's summary, but for what the landing zone had before."""
     lines = demo.lines()
-    return lines[lines.index(demo.line("sent  ")) : lines.index("The counts add up.") + 1]
+    shown = lines[lines.index(demo.line("sent  ")) : lines.index("The counts add up.") + 1]
+    return [line for line in shown if not line.startswith("landing zone")]
 
 
 def notebook_rows(demo: Running) -> int:
     """Paste the two lines into a shell, and return the rows that the notebook line reads."""
-    script = f"{demo.line('eval ')}\n{demo.line('python -c ')}"
+    script = f"{demo.line('  eval ')}\n{demo.line('  python -c ')}"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(  # noqa: S602  its purpose
         script, shell=True, cwd=demo.data_dir.parent, env=os.environ | {"PATH": path}, capture_output=True, text=True,

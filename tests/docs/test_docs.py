@@ -193,6 +193,19 @@ def test_every_link_between_documents_leads_somewhere(document: Path) -> None:
     assert missing == []
 
 
+@pytest.mark.parametrize("document", DOCS, ids=lambda document: str(document.relative_to(ROOT)))
+def test_every_link_to_a_heading_finds_it(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", document.read_text())
+    targets = [(document.parent / link if link else document, heading) for link, heading in links]
+    assert [(str(page), name) for page, name in targets if page.suffix == ".md" and name not in anchors(page)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the fragments by which a page's headings are reached."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {anchor(re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)) for heading in headings}
+
+
 def test_docstrings_name_the_thing() -> None:
     """They begin with a verb or a noun."""
     modules = [path for package in ("receiver", "pipelines", "devstack") for path in (ROOT / package).rglob("*.py")]
@@ -201,7 +214,7 @@ def test_docstrings_name_the_thing() -> None:
 
 
 def test_the_readme_has_every_module_and_no_other() -> None:
-    tree = (ROOT / "README.md").read_text().split("```text")[1].split("```")[0]
+    tree = (ROOT / "README.md").read_text().split("## The tree")[1].split("```text")[1].split("```")[0]
     modules = {
         path.name for package in ("receiver", "pipelines", "notebooks") for path in (ROOT / package).rglob("*.py")
     }

@@ -84,14 +84,20 @@ def test_nothing_is_said_too_and_a_missing_file_by_its_name(tmp_path: Path) -> N
     assert (missing.returncode, missing.stderr) == (1, f"wpp-lake: {tmp_path}/nope.jsonl: No such file or directory\n")
 
 
-@pytest.mark.usefixtures("lake")
-def test_quiet_leaves_the_results_and_verbose_shows_the_traceback(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("lake_environment")
+def test_quiet_leaves_the_results(
+    s3: "S3", landing_bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "none.jsonl").write_text("")
-    assert "sending none.jsonl" in wpp_lake("send", tmp_path / "none.jsonl").stderr
-    quiet = wpp_lake("--quiet", "send", tmp_path / "none.jsonl")
-    assert (quiet.stdout, quiet.stderr) == ("sent 0: \n", "")
+    (tmp_path / "one.jsonl").write_bytes(event())
+    with start_receiver(s3, landing_bucket) as receiver:
+        monkeypatch.setenv("WPP_LAKE_RECEIVER_URL", receiver.url)
+        assert "sending one.jsonl" in wpp_lake("send", "--sign", tmp_path / "one.jsonl").stderr
+        quiet = wpp_lake("--quiet", "send", "--sign", tmp_path / "one.jsonl")
+    assert (quiet.stdout, quiet.stderr) == ("sent 1: 1 duplicate\n", "")
+
+
+@pytest.mark.usefixtures("lake")
+def test_verbose_shows_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none")
     assert "Traceback" in wpp_lake("-v", "quarantine", "ls").stderr
 
