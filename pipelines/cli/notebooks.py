@@ -19,10 +19,10 @@ app = typer.Typer()
 @app.command("notebooks")
 def notebooks(
     out: Annotated[
-        Path, typer.Option(parser=folder, metavar="FOLDER", help="Where the pages go; made if it isn't there.")
+        Path, typer.Option(parser=folder, metavar="DIR", help="Where the pages go; made if it isn't there.")
     ],
     time_zone: Annotated[
-        str | None, typer.Option(metavar="ZONE", help="On whose clock times are; without it America/Sao_Paulo.")
+        str | None, typer.Option(metavar="NAME", help="On whose clock times are; without it America/Sao_Paulo.")
     ] = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
