@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines import env_file
-from pipelines.cli import audit, erase, export, quarantine, sql, verbs
+from pipelines.cli import audit, erase, export, notebooks, quarantine, sql, verbs
 from pipelines.cli.options import (
     DEFAULT_DATA_DIR,
     By,
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from pipelines.settings import LakeSettings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=verbs.options)
-app.registered_commands += audit.app.registered_commands + sql.app.registered_commands + export.app.registered_commands
+for verb in (audit, export, notebooks, sql):
+    app.registered_commands += verb.app.registered_commands
 app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(erase.app, name="erase")
 

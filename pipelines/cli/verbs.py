@@ -39,6 +39,7 @@ PANELS = {
     },
     "Reading": {
         "sql": 'wpp-lake sql "select type, count(*) from whatsapp_events group by type"',
+        "notebooks": "wpp-lake notebooks --out pages",
     },
     "Forgetting": {
         "erase": "wpp-lake erase plan +5511987654321",

@@ -36,8 +36,8 @@ FIXED = ("processes", "counts", "snapshots", "missing_files", "changed_files", "
 def test_the_verbs_are_these() -> None:
     shown = [wpp_lake("--help").stdout, wpp_lake("quarantine", "--help").stdout]
     assert [sorted(re.findall(r"^│ (\w+)", text, re.MULTILINE)) for text in shown] == [
-        ["demo", "doctor", "env", "load", "migrate", "prune", "quarantine", "rebuild", "reconcile", "send", "snapshot",
-         "sql", "status", "trace", "up", "verify"],
+        ["demo", "doctor", "env", "load", "migrate", "notebooks", "prune", "quarantine", "rebuild", "reconcile", "send",
+         "snapshot", "sql", "status", "trace", "up", "verify"],
         ["discard", "ls", "retry", "show"],
     ]  # fmt: skip
 
