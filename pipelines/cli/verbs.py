@@ -105,6 +105,13 @@ def _in_words(param: Any) -> Any:
     return param
 
 
+def begin_logging() -> None:
+    """Have what the packages say go to stderr, a line each."""
+    logging.basicConfig(format="%(message)s")
+    _set_level(logging.INFO)
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it warns of what is raised all the same
+
+
 def _set_level(level: int) -> None:
     for ours in ("pipelines", "devstack"):
         logging.getLogger(ours).setLevel(level)

@@ -34,11 +34,12 @@ FIXED = ("processes", "counts", "snapshots", "missing_files", "changed_files", "
 
 
 def test_the_verbs_are_these() -> None:
-    shown = [wpp_lake("--help").stdout, wpp_lake("quarantine", "--help").stdout]
+    shown = [wpp_lake(*words, "--help").stdout for words in ([], ["quarantine"], ["erase"])]
     assert [sorted(re.findall(r"^│ (\w+)", text, re.MULTILINE)) for text in shown] == [
-        ["demo", "doctor", "env", "load", "migrate", "notebooks", "prune", "quarantine", "rebuild", "reconcile", "send",
-         "snapshot", "sql", "status", "trace", "up", "verify"],
+        ["demo", "doctor", "env", "erase", "export", "load", "migrate", "notebooks", "prune", "quarantine", "rebuild",
+         "reconcile", "send", "snapshot", "sql", "status", "trace", "up", "verify"],
         ["discard", "ls", "retry", "show"],
+        ["apply", "lift", "ls", "plan", "sweep", "verify"],
     ]  # fmt: skip
 
 
