@@ -7,10 +7,12 @@ VENV := .venv
 LOCK ?= requirements.lock
 BIN := $(VENV)/bin
 ARGS ?=
+# What `make notebooks` and `make lab` read where the environment names no lake; `make demo` has .wpp-lake-demo.
+DATA_DIR ?= .wpp-lake
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev test test-slow test-server test-stack test-notebooks test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-erase bench-steady mutants clean
+.PHONY: help venv up demo dev notebooks lab test test-slow test-server test-stack test-notebooks test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-erase bench-steady mutants clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -34,6 +36,18 @@ demo: venv ## Run the stack, send it the sample events, load them and write snap
 dev: venv ## Run `dagster dev` on the stack of `make up ARGS=--no-dagster`
 	eval "$$($(BIN)/wpp-lake env)" && $(BIN)/dagster dev $(ARGS)
 
+notebooks: venv ## Run every notebook on the lake, and write each as a page into pages/ (DATA_DIR=.wpp-lake-demo for the lake of `make demo`)
+	$(BIN)/wpp-lake notebooks --out pages --data-dir $(DATA_DIR) $(ARGS)
+
+# JupyterLab: only this needs it.
+$(VENV)/.installed-lab: requirements-lab.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
+	@touch $@
+
+lab: $(VENV)/.installed-lab ## Open the notebooks in JupyterLab on 127.0.0.1, with the lake's settings (DATA_DIR as above)
+	if [ -z "$$SNAPSHOT_BUCKET" ]; then settings="$$($(BIN)/wpp-lake env --data-dir $(DATA_DIR))" && eval "$$settings" || exit 1; fi; \
+		$(BIN)/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=notebooks $(ARGS)
+
 test: venv ## Run the tests, against a real PostgreSQL and a real S3 server that they start themselves
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
@@ -43,7 +57,7 @@ test-slow: venv ## Run the tests that take their time: faults under load
 test-server: venv ## Run the tests that need a server's rights: a full disk, little memory, the firewall, systemd's view of the units
 	$(BIN)/python -m pytest -m server --numprocesses auto --dist loadfile $(ARGS)
 
-test-notebooks: venv ## Run the notebooks, and the tests of what they read with
+test-notebooks: venv ## Run the notebooks, and the tests of what they read with (WRITE_SCREENSHOTS=1: README's chart anew)
 	$(BIN)/python -m pytest -m notebooks --numprocesses auto $(ARGS)
 
 test-stack: venv ## Run the tests of the whole stack with Dagster
@@ -83,6 +97,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes and without registry addr
 	$(PIN) --extra devstack --extra notebooks --extra test --output-file requirements.lock
 	$(PIN) --extra devstack --extra notebooks --extra test --extra bench --extra mutants \
 		--constraint requirements.lock --output-file benchmarks/requirements.lock
+	$(PIN) --extra lab --extra notebooks --constraint requirements.lock --output-file requirements-lab.lock
 	$(PIN) --extra browser --constraint requirements.lock --output-file tests/browser/requirements.lock
 	echo 'setuptools>=80' | $(PIN) --constraint requirements.lock --output-file deploy/requirements.lock -
 

@@ -6,7 +6,6 @@ Belongs here: arguments, exit codes, what is printed. Not: what a verb does. Hea
 
 import getpass
 import json
-import logging
 import os
 import shlex
 import sys
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines import env_file
-from pipelines.cli import audit, erase, expire, export, quarantine, sql, verbs
+from pipelines.cli import audit, erase, expire, export, notebooks, quarantine, sql, verbs
 from pipelines.cli.options import (
     DEFAULT_DATA_DIR,
     By,
@@ -44,19 +43,16 @@ if TYPE_CHECKING:
     from pipelines.settings import LakeSettings
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, callback=verbs.options)
-for verbs_of in (audit, sql, export, expire):
-    app.registered_commands += verbs_of.app.registered_commands
-app.add_typer(quarantine.app, name="quarantine")
-app.add_typer(erase.app, name="erase")
+for verb in (audit, expire, export, notebooks, sql):
+    app.registered_commands += verb.app.registered_commands
+for name, verbs_of in {"quarantine": quarantine, "erase": erase}.items():
+    app.add_typer(verbs_of.app, name=name)
 
 
 def main() -> None:
     """Run the command; say in one line on stderr what went wrong, and exit 1. WPP_LAKE_TRACEBACK=1 shows all of it."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
-    logging.basicConfig(format="%(message)s")
-    for ours in ("pipelines", "devstack"):
-        logging.getLogger(ours).setLevel(logging.INFO)
-    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it warns of what is raised all the same
+    verbs.begin_logging()
     try:
         with_stack_commands()()
     except BaseException as error:

@@ -39,6 +39,7 @@ PANELS = {
     },
     "Reading": {
         "sql": 'wpp-lake sql "select type, count(*) from whatsapp_events group by type"',
+        "notebooks": "wpp-lake notebooks --out pages",
     },
     "Forgetting": {
         "erase": "wpp-lake erase plan +5511987654321",
@@ -103,6 +104,13 @@ def _in_words(param: Any) -> Any:
     elif param.metavar is None and param.type_descriptor.is_choice:
         param.metavar = "|".join(map(str, param.type_descriptor.choices or ()))
     return param
+
+
+def begin_logging() -> None:
+    """Have what the packages say go to stderr, a line each."""
+    logging.basicConfig(format="%(message)s")
+    _set_level(logging.INFO)
+    logging.getLogger("psycopg").setLevel(logging.CRITICAL)  # it warns of what is raised all the same
 
 
 def _set_level(level: int) -> None:

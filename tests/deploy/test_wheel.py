@@ -24,7 +24,7 @@ from servers import S3
 from devstack.postgres import Postgres
 from devstack.waiting import wait_until
 
-PACKAGES = ("receiver", "pipelines", "sql", "devstack")
+PACKAGES = ("receiver", "pipelines", "sql", "devstack", "notebooks")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     for name in PACKAGES:
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints"))
     pip("wheel", "--no-build-isolation", f"--wheel-dir={copy}", copy)
     [built] = copy.glob("*.whl")
     return built
@@ -90,7 +90,8 @@ def test_the_wheel_has_every_file_of_the_packages_and_no_other(wheel: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*") if path.is_file()]
-    assert packed == {str(path.relative_to(ROOT)) for path in files if path.suffix != ".pyc"}
+    files = [path for path in files if path.suffix != ".pyc" and path.parent.name != ".ipynb_checkpoints"]
+    assert packed == {str(path.relative_to(ROOT)) for path in files}
 
 
 def test_the_installed_wheel_is_what_runs(installed: Installed) -> None:
@@ -104,6 +105,11 @@ def test_the_installed_wheel_is_what_runs(installed: Installed) -> None:
 def test_without_the_embedded_stack_its_verbs_say_how_to_get_it(installed: Installed, verb: str) -> None:
     said = "wpp-lake: the embedded stack isn't installed: pip install 'wpp-lake[devstack]'\n"
     assert installed.wpp_lake(verb) == (1, "", said)
+
+
+def test_without_what_runs_notebooks_their_verb_says_how_to_get_it(installed: Installed) -> None:
+    said = "wpp-lake: what runs notebooks isn't installed\nhint: pip install 'wpp-lake[notebooks]'\n"
+    assert installed.wpp_lake("notebooks", "--out", "pages", SNAPSHOT_BUCKET="any") == (1, "", said)
 
 
 def test_an_event_goes_its_whole_way_with_the_wheel_alone(

@@ -1,29 +1,25 @@
-"""What the data team opens: one line for a snapshot, and the notebooks.
+"""What the data team reads with: one line for a snapshot.
 
-Belongs here: `pipelines.notebook`, README's lines, that notebooks run and are committed empty.
-Not: other readers (test_snapshot_readers).
+Belongs here: `pipelines.notebook`, README's lines. Not: the notebooks (test_notebook_pages), other readers
+(test_snapshot_readers).
 """
 
 import io
-import json
 import re
 from datetime import UTC, date, datetime, timedelta
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import papermill
 import pyarrow.parquet as pq
 import pytest
-from factories import RECEIVED, event, event_id, group, line, message, participant
+from factories import RECEIVED, event, event_id, group, line, message
 from lake import Lake
 from project import ROOT
 
 from pipelines import env_file, notebook
 from pipelines.landing.hours import today
 from pipelines.snapshots.bucket import snapshot_key
-from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import SCHEMAS
 from pipelines.snapshots.write import write_snapshots
 
@@ -204,65 +200,3 @@ def test_the_lines_of_the_readme_read_a_snapshot(lake: Lake) -> None:
         exec(block, names)  # noqa: S102  README's own lines
         assert names["events"]["deliveries"].sum() == 2
     assert len(blocks) == 2
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_committed_without_what_it_showed(path: Path) -> None:
-    cells = json.loads(path.read_text())["cells"]
-    assert "**Personal data.**" in "".join(cells[0]["source"])
-    shown = [(cell["execution_count"], cell["outputs"]) for cell in cells if cell["cell_type"] == "code"]
-    assert shown == [(None, [])] * len(shown)
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_on_a_fresh_lake_from_any_folder(
-    path: Path, lake: Lake, sample: list[dict[str, Any]], tmp_path: Path
-) -> None:
-    now = datetime.now(UTC)
-    lake.land(*(line(each["body"].encode(), number, now) for number, each in enumerate(sample)), at=now)
-    lake.load(now)
-    list(write_snapshots(lake.settings, lake.snapshots, today()))
-    write_catalogue(lake.settings, lake.snapshots, today())
-    run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
-    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert [output.text for output in outputs if output.output_type == "stream"] == []
-    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4
-    assert any(re.search(r"\b300\b", output.get("data", {}).get("text/html", "")) for output in outputs)
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-@pytest.mark.parametrize(
-    "events",
-    [[], [event()], [event([], kind="t$_{x$ 1")], [event({"messageStubType": 27, "k$_{x": 1})]],
-    ids=["none", "single", "odd", "bare"],
-)
-def test_a_notebook_runs_on_next_to_nothing(path: Path, events: list[bytes], lake: Lake, tmp_path: Path) -> None:
-    """No event, a message alone, or an event without time and author, in which a plot could see mathematics."""
-    now = datetime.now(UTC)
-    if events:
-        lake.land(*(line(each, 1, now) for each in events), at=now)
-        lake.load(now)
-    list(write_snapshots(lake.settings, lake.snapshots, today()))
-    write_catalogue(lake.settings, lake.snapshots, today())
-    run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
-    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
-    assert any("image/png" in output.get("data", {}) for output in outputs)
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_shows_senders_words_as_text(path: Path, lake: Lake, tmp_path: Path) -> None:
-    """In its HTML a type, a key, a value and a group's name are neither elements nor mathematics."""
-    now = datetime.now(UTC)
-    payload = message(participant(), text=HOSTILE) | {HOSTILE: HOSTILE}
-    named = event({"id": group(), "subject": HOSTILE, "participants": []}, kind="groups.metadata")
-    sent = [event(payload, kind=HOSTILE), event(payload), named]
-    lake.land(*(line(each, number, now) for number, each in enumerate(sent)), at=now)
-    lake.load(now)
-    list(write_snapshots(lake.settings, lake.snapshots, today()))
-    write_catalogue(lake.settings, lake.snapshots, today())
-    run = papermill.execute_notebook(path, tmp_path / path.name, cwd=tmp_path, progress_bar=False)
-    outputs = [output for cell in run.cells if cell.cell_type == "code" for output in cell.outputs]
-    shown = [text for output in outputs if (text := output.get("data", {}).get("text/html"))]
-    assert [text for text in shown if "<img" in text] == []
-    assert any(f">{escape(HOSTILE)}</th>" in text for text in shown)
-    assert [text for text in shown if "mathjax_ignore" not in text] == []

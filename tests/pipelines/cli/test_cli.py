@@ -34,11 +34,12 @@ FIXED = ("processes", "counts", "snapshots", "missing_files", "changed_files", "
 
 
 def test_the_verbs_are_these() -> None:
-    shown = [wpp_lake("--help").stdout, wpp_lake("quarantine", "--help").stdout]
+    shown = [wpp_lake(*words, "--help").stdout for words in ([], ["quarantine"], ["erase"])]
     assert [sorted(re.findall(r"^│ (\w+)", text, re.MULTILINE)) for text in shown] == [
-        ["demo", "doctor", "env", "load", "migrate", "prune", "quarantine", "rebuild", "reconcile", "send", "snapshot",
-         "sql", "status", "trace", "up", "verify"],
+        ["demo", "doctor", "env", "erase", "expire", "export", "load", "migrate", "notebooks", "prune", "quarantine",
+         "rebuild", "reconcile", "send", "snapshot", "sql", "status", "trace", "up", "verify"],
         ["discard", "ls", "retry", "show"],
+        ["apply", "lift", "ls", "plan", "sweep", "verify"],
     ]  # fmt: skip
 
 
@@ -58,7 +59,8 @@ def test_without_a_lake_a_verb_says_so_in_one_line(words: str, tmp_path: Path) -
 def test_every_verb_has_its_place_in_the_help_and_an_example_that_is_one() -> None:
     shown = [name for verbs in PANELS.values() for name in verbs]
     found = typer.main.get_command(with_stack_commands())
-    assert list(found.commands) == [*(name for name in shown if name != "quarantine"), "quarantine"]  # type: ignore[attr-defined]
+    groups = ["quarantine", "erase"]
+    assert list(found.commands) == [*(name for name in shown if name not in groups), *groups]  # type: ignore[attr-defined]
     for verbs in PANELS.values():
         for name, words in verbs.items():
             assert f"wpp-lake {name}" in words

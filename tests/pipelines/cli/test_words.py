@@ -46,28 +46,8 @@ def test_the_help_has_no_type_of_a_language() -> None:
             assert bool(kind) != is_named, (command.name, param.name)
             shown.add(kind)
     choices = {"open|loaded|discarded|all", "table|csv|json"}
-    assert (
-        shown
-        == {
-            "",
-            "CODE",
-            "DATE",
-            "DAYS",
-            "DIR",
-            "FILE",
-            "HOUR",
-            "ID",
-            "JID",
-            "LID",
-            "NAME",
-            "PORT",
-            "TICKET",
-            "WEEKS",
-            "WHO",
-            "WHY",
-        }
-        | choices
-    )
+    words = "CODE DATE DAYS DIR FILE HOUR ID JID LID NAME PORT TICKET WEEKS WHY"
+    assert shown == {"", *words.split()} | choices
 
 
 def on_a_terminal(*words: str, **environment: str) -> str:
