@@ -67,10 +67,9 @@ def next_steps(plan: Plan, *, is_over: bool) -> Iterator[str]:
     yield f'  eval "$(wpp-lake env --data-dir {folder})"'
     yield "  wpp-lake status"
     yield '  wpp-lake sql "select kind, count(*) from whatsapp_messages group by all"'
-    yield "  python -c 'from pipelines import notebook; print(notebook.messages())'"
+    yield "  wpp-lake notebooks --out pages    # five, as pages for a browser"
     if plan.dagster and not is_over:
         yield f"The console: {plan.dagster_url}"
-    yield "The notebooks: notebooks/01_first_look.ipynb, notebooks/02_raw_payloads.ipynb"
 
 
 def _row(say: Say, name: str, value: str) -> None:

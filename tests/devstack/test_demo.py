@@ -41,8 +41,8 @@ def test_a_stack_that_goes_on_is_looked_at_and_one_that_stops_is_started_again()
     assert "wpp-lake up" not in on
     assert "wpp-lake up --data-dir .wpp-lake-demo " in over
     for text in (on, over):
-        assert re.findall(r"^  (?:wpp-lake (?!up)|eval|python)", text, re.MULTILINE) == [
-            "  eval", "  wpp-lake ", "  wpp-lake ", "  python"
+        assert re.findall(r"^  (?:wpp-lake (?!up)|eval)", text, re.MULTILINE) == [
+            "  eval", "  wpp-lake ", "  wpp-lake ", "  wpp-lake "
         ]  # fmt: skip
 
 
