@@ -33,15 +33,17 @@ EVENTS_PER_FILE, HOURS = 500, 20
 KEY = "benchmark-key-of-32-bytes-length"
 
 
-def timed(work: Callable[[], Any]) -> dict[str, Any]:
+def timed(name: str, work: Callable[[], Any]) -> dict[str, Any]:
     """Return what some work takes: seconds, those of this process' CPU, and the most memory so far in MB."""
     began, cpu = time.monotonic(), time.process_time()
     work()
-    return {
+    figures = {
         "seconds": round(time.monotonic() - began, 2),
         "cpu_s": round(time.process_time() - cpu, 2),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
+    say(f"{name}: {figures}")
+    return figures
 
 
 def main() -> None:
@@ -65,7 +67,7 @@ def main() -> None:
         land(zone.store, landing, Traffic(0))
         say("landed")
         conn = stack.enter_context(psycopg.connect(postgres.url(DATABASE), autocommit=True))
-        figures["load"] = timed(lambda: load(conn, zone, landing.hours, "run"))
+        figures["load"] = timed("load", lambda: load(conn, zone, landing.hours, "run"))
         days = sorted({hour.date() for hour in landing.hours})
         for day in days:
             list(write_snapshots(settings, SnapshotStore(settings), day))
@@ -75,12 +77,12 @@ def main() -> None:
         ).fetchone() or ("",)
         done: list[Any] = []
         request = Request(of_person(conn, jid), "benchmark", "benchmark")
-        figures["apply"] = timed(lambda: done.append(apply(settings, conn, request)))
+        figures["apply"] = timed("apply", lambda: done.append(apply(settings, conn, request)))
         figures["steps"] = {name: round(seconds, 2) for name, seconds in done[0].seconds.items()}
         figures["counts"] = dict(done[0].counts)
-        figures["sweep"] = timed(lambda: sweep(settings, conn))
+        figures["sweep"] = timed("sweep", lambda: sweep(settings, conn))
         proof: list[Any] = []
-        figures["verify"] = timed(lambda: proof.append(verify(settings, conn, done[0].erasure.id)))
+        figures["verify"] = timed("verify", lambda: proof.append(verify(settings, conn, done[0].erasure.id)))
         figures["matches"] = proof[0]["matches"]
         say(str(figures))
     print(json.dumps(figures) if words.json else "\n".join(f"{name}: {value}" for name, value in figures.items()))
