@@ -45,7 +45,7 @@ def _who(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
 
 
 @app.command("plan")
-def plan(  # noqa: PLR0913, PLR0917
+def plan(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
     who: WhoOption = None,
     event: Event = None,
     group: Group = None,
@@ -71,7 +71,7 @@ def plan(  # noqa: PLR0913, PLR0917
 
 
 @app.command("apply")
-def apply(  # noqa: PLR0913, PLR0917
+def apply(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
     reference: Annotated[str, typer.Option(metavar="TICKET", help="The request on whose word it is done.")],
     who: WhoOption = None,
     event: Event = None,

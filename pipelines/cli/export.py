@@ -17,7 +17,7 @@ app = typer.Typer()
 
 
 @app.command()
-def export(  # noqa: PLR0913, PLR0917
+def export(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
     who: Annotated[str, typer.Argument(metavar="WHO", help="A phone number, or a LID as 123@lid.")],
     reference: Annotated[str, typer.Option(metavar="TICKET", help="The request on whose word it is done: logged.")],
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where the text goes, which nobody else may read.")],
