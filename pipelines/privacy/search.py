@@ -11,24 +11,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
+import orjson
 import psycopg
 from psycopg import sql
 
 from pipelines import object_store
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
-from pipelines.landing.format import LandingLineError, decode_line, split_lines
+from pipelines.landing.format import LandingLineError, decode_line, split_lines, storable
 from pipelines.landing.zone import LandingZone
 from pipelines.redaction.erasures import Touched
 from pipelines.redaction.search import may_hold
 from pipelines.redaction.subjects import Subjects
-from pipelines.redaction.walker import numbers_left
+from pipelines.redaction.walker import numbers_left, redact
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
-from pipelines.snapshots.schemas import FIELDS, SCHEMAS
+from pipelines.snapshots.schemas import EVENTS, FIELDS, SCHEMAS
 
 BATCH_ROWS = 1 << 12
 NAMED = 20  # finds of one place
+# How bytes are read, by whether they are a digest: as text one would be looked through as what hides numbers.
+_BYTES = {False: "encode({}, 'escape')", True: "encode({}, 'hex')"}
 ROW_TIMES = ("received_at", "first_seen_at", "first_seen")  # when a row's content came, by the first that it has
 
 
@@ -90,18 +93,25 @@ class Search:
                     place.found(f"{fetched.file.key}: can't be read: {fetched.fault}", covered=True)
                 for number, line in enumerate(split_lines(fetched.content), 1):
                     place.items += 1
-                    if self._holds(line.decode(errors="replace")):
+                    if self._holds(line.decode(errors="replace")) or self._line_shows(line):
                         event_id, moment = _of_line(line, fetched.file.hour)
                         covered = self._coverage.covers(event_id, moment)
                         place.found(f"{fetched.file.key}:{number}", covered=covered)
         return place
+
+    def _line_shows(self, line: bytes) -> bool:
+        try:
+            event = decode_line(line)
+            return self._shows(event.event_id, storable(event.signed))
+        except (ValueError, RecursionError):
+            return False
 
     def _database(self, name: str, conninfo: str) -> Place:
         place = Place(name)
         with psycopg.connect(conninfo) as conn:
             tables: dict[str, list[sql.Composable]] = {}
             for table, column, is_bytes in conn.execute(query("erasure/tables")):
-                shown = sql.SQL("encode({}, 'escape')" if is_bytes else "{}").format(sql.Identifier(column))
+                shown = sql.SQL(_BYTES[column.endswith("sha256")] if is_bytes else "{}").format(sql.Identifier(column))
                 tables.setdefault(table, []).append(sql.SQL("{}, {}").format(sql.Literal(column), shown))
             for table, columns in tables.items():
                 place.objects += 1
@@ -116,8 +126,9 @@ class Search:
 
     def _row(self, place: Place, table: str, read: Callable[[str], Any], row: str) -> None:
         place.items += 1
-        if self._holds(row):
-            shown = read(row)
+        shown = read(row) if self._subjects.by_name else None
+        if self._holds(row) or (shown is not None and self._shows_row(table, shown)):
+            shown = shown or read(row)
             place.found(_row_name(table, shown), covered=self._coverage.covers(*self._of_row(shown)))
 
     def _of_row(self, row: Mapping[str, Any]) -> tuple[str | None, datetime | None]:
@@ -149,7 +160,9 @@ class Search:
 
     def _parquet_row(self, place: Place, key: str, row: Mapping[str, Any], written: datetime | None) -> None:
         place.items += 1
-        if any(isinstance(value, str) and self._holds(value) for value in row.values()):
+        texts = [value for value in row.values() if isinstance(value, str)]
+        may = self._subjects.by_name or may_hold(self._subjects, "\n".join(texts))
+        if may and (any(map(self._holds, texts)) or self._shows_row(key.partition("/")[0], row)):
             moment = next((row[name] for name in ROW_TIMES if row.get(name)), None)
             state_is_older = written is not None and self._coverage.until is not None and written < self._coverage.until
             covered = state_is_older or self._coverage.covers(row.get("event_id"), moment)
@@ -168,13 +181,25 @@ class Search:
         return place
 
     def _holds(self, text: str) -> bool:
-        """Tell whether a text, JSON or not, holds a subject's number."""
-        if not may_hold(self._subjects, text):
+        """Tell whether a text, JSON or not, holds a subject's number, or a group that is one."""
+        if not self._subjects.by_name and not may_hold(self._subjects, text):
             return False
         try:
             return next(numbers_left(self._subjects, text.encode()), None) is not None
         except (ValueError, RecursionError):
             return next(self._subjects.found(text), None) is not None
+
+    def _shows(self, event_id: str, body: bytes) -> bool:
+        """Tell whether a body shows a subject that is no number: an event's content, or a copy of its message."""
+        return self._subjects.by_name and redact(self._subjects, event_id, body) is not body
+
+    def _shows_row(self, table: str, row: Mapping[str, Any]) -> bool:
+        if not self._subjects.by_name or table != EVENTS:
+            return False
+        payload = row["payload"]
+        text = payload.encode() if isinstance(payload, str) else orjson.dumps(payload)
+        kind = orjson.dumps(row["type"])
+        return self._shows(row["event_id"], b'{"type":' + kind + b',"payload":' + text + b"}")
 
 
 def _of_line(line: bytes, hour: datetime) -> tuple[str | None, datetime]:

@@ -58,6 +58,7 @@ def follow(
         with exclusive_transaction(conn):
             work.quarantine(sorted(keys))
         work.done.events = len(event_ids)
+        work.note_dates(sorted(event_ids))
         return work.done
     with exclusive_transaction(conn):
         conn.execute(query("load/staging_tables"))
@@ -105,6 +106,12 @@ class _Work:
         for group_id in groups:
             found = self._conn.execute(query("erasure/later_events"), {"id": group_id, "until": self._until})
             yield from (event_id for (event_id,) in found.fetchall() if event_id not in known)
+
+    def note_dates(self, event_ids: Iterable[str]) -> None:
+        """Note the dates on which events were received: their Parquet files are written anew."""
+        for chunk in _chunks(event_ids):
+            bodies = self._conn.execute(query("erasure/bodies"), {"event_ids": chunk}).fetchall()
+            self.done.dates |= {received_on for *_, received_on in bodies if received_on}
 
     def store_anew(self, event_ids: Iterable[str]) -> None:
         """Store events anew from their bodies, as these are landed now; their ids and deliveries stay."""

@@ -96,6 +96,31 @@ def test_the_proof_finds_what_somebody_put_back(filled: Lake) -> None:
     assert next(place["where"] for place in proof["places"] if place["matches"])[0].startswith("quarantined_events ")
 
 
+def test_the_proof_of_an_event_and_of_a_group_finds_what_somebody_put_back(filled: Lake) -> None:
+    found = filled.rows(
+        "select event_id, payload::text from whatsapp_events"
+        " where type = 'messages.upsert' and payload #>> '{message,conversation}' <> '' order by event_id limit 1"
+    )
+    ((event, payload),) = found
+    group = "120363001010000002@g.us"
+    ours = [(of_event(filled.connection, event), "T-1"), (of_group(group), "T-2")]
+    done = [apply(filled.settings, filled.connection, Request(who, reference, "me")) for who, reference in ours]
+    of_the_event, of_the_group = (each.erasure.id for each in done if each.erasure)
+    for each in (of_the_event, of_the_group):
+        proof = prove(filled.settings, filled.connection, each)
+        assert proof["matches"] == 0, [
+            (place["name"], place["matches"], place["where"][:2]) for place in proof["places"]
+        ]
+    filled.connection.execute("update whatsapp_events set payload = %s where event_id = %s", (payload, event))
+    filled.connection.execute(
+        "insert into quarantined_events (landing_key, line_number, reason, detail, raw, first_seen)"
+        " values ('k', 1, 'bad_line', '', %s, '2026-01-01')",
+        (json.dumps({"chat_jid": group}).encode(),),
+    )
+    assert prove(filled.settings, filled.connection, of_the_event)["matches"] == 1
+    assert prove(filled.settings, filled.connection, of_the_group)["matches"] >= 1
+
+
 def test_a_delivery_of_what_was_erased_brings_nobody_back(filled: Lake, sample: list[dict[str, Any]]) -> None:
     erase(filled, PHONE)
     content = filled.content()
