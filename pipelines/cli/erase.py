@@ -10,7 +10,7 @@ from uuid import UUID
 
 import typer
 
-from pipelines.cli.options import DEFAULT_DATA_DIR, DataDir, connect_lake, fail, read_settings
+from pipelines.cli.options import DEFAULT_DATA_DIR, By, DataDir, connect_lake, fail, read_settings
 
 if TYPE_CHECKING:
     from pipelines.db.connection import Connection
@@ -171,9 +171,7 @@ def verify(erasure_id: ErasureId, as_json: AsJson = False, data_dir: DataDir = D
 @app.command("lift")
 def lift(
     erasure_id: ErasureId,
-    by: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who says so; without it the user of this machine.")
-    ] = None,
+    by: By = None,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """End an erasure: it covers nothing from now on. What it has erased stays erased."""

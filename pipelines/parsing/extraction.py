@@ -13,6 +13,7 @@ from functools import lru_cache
 import msgspec
 import orjson
 
+from pipelines.parsing.erased import has_erased
 from pipelines.parsing.jids import Person, bare_phone, group_jid, known, person
 from pipelines.parsing.paths import JSON, at
 from pipelines.parsing.rules import (
@@ -43,8 +44,6 @@ BLANK = frozenset({
     *map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))),
 })  # fmt: skip
 EPOCH = datetime.fromtimestamp(0, UTC)
-ERASED = "[erased]"  # stands where a number of somebody stood who was erased
-ERASED_OBJECT: JSON = {"erased": True}  # and where an object about that person stood
 
 
 class Extracted(msgspec.Struct, frozen=True, gc=False):
@@ -109,7 +108,7 @@ def extract(event: Mapping[str, JSON]) -> Extracted:
         descriptions=descriptions,
         subject=subject,
         subject_at=subject_at,
-        changed_at=_changed_at(payload) if rule.metadata and (members or _shows_erased(rule, payload)) else None,
+        changed_at=_changed_at(payload) if rule.metadata and (members or has_erased(payload)) else None,
         undecrypted=undecrypted,
     )
 
@@ -131,12 +130,6 @@ def _others(rule: Rule, payload: JSON) -> tuple[tuple[Person, ...], tuple[tuple[
     people = [(who, each) for who, each in shown if who]
     described = [(who, text) for who, each in people if isinstance(each, dict) and (text := _json(each))]
     return tuple(who for who, _ in people), tuple(described)
-
-
-def _shows_erased(rule: Rule, payload: JSON) -> bool:
-    """Tell whether a roster has an entry of somebody who was erased: it is one, though nobody is left in it."""
-    entries = rule.objects(payload) if rule.objects else ()
-    return any(each == ERASED_OBJECT or (isinstance(each, str) and each.startswith(ERASED)) for each in entries)
 
 
 def _json(shown: JSON) -> bytes | None:

@@ -15,9 +15,9 @@ from pipelines.loading.announced import announce
 from pipelines.privacy import expiry, landing, parquet, tables
 from pipelines.privacy.done import Done
 from pipelines.privacy.people import Who
-from pipelines.redaction.erasures import Erasure, ErasureList, new_id
+from pipelines.redaction.erasures import Erasure, ErasureList, new_id, subjects_of
 from pipelines.redaction.lines import Eraser
-from pipelines.redaction.subjects import Subjects, digest
+from pipelines.redaction.subjects import digest
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
 from pipelines.snapshots.payload_fields import write_catalogue
@@ -43,7 +43,8 @@ def apply(settings: LakeSettings, conn: Connection, request: Request) -> Done:
     `conn` is in autocommit mode; loads go on meanwhile, by the new list. Raises ErasureKeyError, NoSecretError,
     ChangedMeanwhileError, SchemaError.
     """
-    zone, listed = LandingZone(settings), ErasureList(LandingZone(settings))
+    zone = LandingZone(settings)
+    listed = ErasureList(zone)
     key = listed.key()
     _begin(settings, conn)
     erasure = _known(listed, key, request)
@@ -134,9 +135,8 @@ def _of_the_rest(  # noqa: PLR0913, PLR0917  one step after the other
         )
         done.dates |= changed.dates
         with done.step("past states"):
-            subjects = Subjects(listed.key(), erasure.subjects, by_name=erasure.kind != "person")
             until = (erasure.until or datetime.now(UTC)).date()
-            keys += parquet.rewrite_states(settings, store, subjects, until)
+            keys += parquet.rewrite_states(settings, store, subjects_of(listed.key(), [erasure]), until)
     done.counts["states"] += len(keys)
     with done.step("dates"):
         for day in sorted({*done.dates, datetime.now(UTC).date()}):

@@ -42,6 +42,7 @@ def of_person(conn: Connection, text: str, own: Collection[str] = (), others: Co
     """
     own, others = set(map(_lid, own)), set(map(_lid, others))
     phones = _phones(conn, text)
+    text = text if phones else _lid(text)
     pairs = _pairs(conn, [*map(phone_name, phones), *([text] if not phones else [])])
     if not phones and text in own | others:
         raise WhoError(f"{text} is both who is meant and one of its LIDs: name the phone")

@@ -13,8 +13,7 @@ from typing import Any
 from pipelines.db.connection import Connection
 from pipelines.landing.zone import LandingZone
 from pipelines.privacy.search import Coverage, Search
-from pipelines.redaction.erasures import PREFIX, ErasureList, NoSuchErasureError
-from pipelines.redaction.subjects import Subjects
+from pipelines.redaction.erasures import PREFIX, ErasureList, NoSuchErasureError, subjects_of
 from pipelines.settings import LakeSettings
 
 NOT_SEARCHED = (
@@ -41,8 +40,8 @@ def verify(settings: LakeSettings, conn: Connection, erasure_id: str) -> dict[st
     touched = list(listed.touched(erasure))
     coverage = Coverage(erasure.until, frozenset(each.event_id for each in touched if each.event_id))
     began = datetime.now(UTC)
-    subjects = Subjects(key, erasure.subjects, by_name=erasure.kind != "person")
-    places = [asdict(place) for place in Search(settings, conn, subjects, coverage).places(touched)]
+    search = Search(settings, conn, subjects_of(key, [erasure]), coverage)
+    places = [asdict(place) for place in search.places(touched)]
     proof: dict[str, Any] = {
         "erasure": erasure.id,
         "kind": erasure.kind,

@@ -5,7 +5,7 @@ something was found, and never what.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -121,14 +121,13 @@ class Search:
                 with closing(conn.cursor(name="search")) as cursor:
                     cursor.itersize = BATCH_ROWS
                     for (row,) in cursor.execute(rows):
-                        self._row(place, table, json.loads, row)
+                        self._row(place, table, row)
         return place
 
-    def _row(self, place: Place, table: str, read: Callable[[str], Any], row: str) -> None:
+    def _row(self, place: Place, table: str, row: str) -> None:
         place.items += 1
-        shown = read(row) if self._subjects.by_name else None
-        if self._holds(row) or (shown is not None and self._shows_row(table, shown)):
-            shown = shown or read(row)
+        if self._holds(row) or (self._subjects.by_name and self._shows_row(table, json.loads(row))):
+            shown = json.loads(row)
             place.found(_row_name(table, shown), covered=self._coverage.covers(*self._of_row(shown)))
 
     def _of_row(self, row: Mapping[str, Any]) -> tuple[str | None, datetime | None]:

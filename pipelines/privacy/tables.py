@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import filled, query, run_steps
@@ -20,7 +20,7 @@ from pipelines.loading.events import store_events
 from pipelines.loading.load import rebuild
 from pipelines.loading.store import exclusive_transaction, store_observations
 from pipelines.parsing.rows import UnloadableError, read_line
-from pipelines.redaction.erasures import Covering, Erasure, Touched
+from pipelines.redaction.erasures import Erasure, Touched, subjects_of
 from pipelines.redaction.lines import Eraser
 from pipelines.redaction.owners import is_subjects_address
 
@@ -82,9 +82,7 @@ class _Work:
     def __init__(self, conn: Connection, zone: LandingZone, eraser: Eraser, erasure: Erasure) -> None:
         self._conn, self._zone, self._eraser = conn, zone, eraser
         self._until = erasure.until
-        # What was received before everything is covered by this erasure.
-        own = type(eraser.erasures)(eraser.erasures.key, [erasure], {})
-        self._subjects = cast("Covering", own.covering(None, datetime.min.replace(tzinfo=UTC))).subjects
+        self._subjects = subjects_of(eraser.erasures.key, [erasure])
         self._verifier = zone.verifier()
         self.done = TablesDone()
 

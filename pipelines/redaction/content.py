@@ -6,7 +6,7 @@ body stays as it was.
 
 from collections.abc import Mapping
 
-from pipelines.parsing.extraction import ERASED_OBJECT
+from pipelines.parsing.erased import ERASED_OBJECT
 from pipelines.parsing.paths import JSON
 
 # What stays, wherever in a payload it stands: addresses, times, kinds, the names of people and groups.

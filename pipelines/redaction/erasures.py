@@ -6,7 +6,7 @@ have expired, no matter who is in them, and no line falls under it.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -191,6 +191,12 @@ def encode_manifest(lines: Iterable[Touched]) -> bytes:
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
 
 
+def subjects_of(key: bytes, erasures: Collection[Erasure]) -> Subjects:
+    """Return the subjects of some erasures."""
+    digests = [digest for each in erasures for digest in each.subjects]
+    return Subjects(key, digests, by_name=any(each.kind != "person" for each in erasures))
+
+
 class Covering(NamedTuple):
     """The subjects of the erasures that a line falls under, with the ids of those."""
 
@@ -231,9 +237,7 @@ class Erasures:
             return None
         if ids not in self._covering:
             covering = [each for each in self.entries if each.id in ids]
-            digests = [digest for each in covering for digest in each.subjects]
-            by_name = any(each.kind != "person" for each in covering)
-            self._covering[ids] = Covering(Subjects(self.key, digests, by_name=by_name), ids)
+            self._covering[ids] = Covering(subjects_of(self.key, covering), ids)
         return self._covering[ids]
 
 

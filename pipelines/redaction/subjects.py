@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
-from pipelines.parsing.extraction import ERASED
+from pipelines.parsing.erased import ERASED
 
 SHORTEST = 8  # digits of a number that counts wherever it stands; in an address fewer do
 LONGEST = 20

@@ -13,7 +13,8 @@ import msgspec
 import orjson
 
 from pipelines.landing.format import storable
-from pipelines.parsing.extraction import ENVELOPE_CHATS, ERASED, ERASED_OBJECT, Extracted, extract
+from pipelines.parsing.erased import ERASED, ERASED_OBJECT
+from pipelines.parsing.extraction import ENVELOPE_CHATS, Extracted, extract
 from pipelines.parsing.jids import group_jid
 from pipelines.parsing.paths import JSON
 from pipelines.redaction import owners

@@ -211,6 +211,12 @@ def test_a_lid_that_changed_hands_must_be_named(keyed: Lake) -> None:
     assert "left out" in who.told[0]
 
 
+def test_a_lid_is_known_in_each_of_its_spellings(filled: Lake) -> None:
+    plain = of_person(filled.connection, "910100000000014@lid")
+    assert of_person(filled.connection, "910100000000014:7@lid") == plain
+    assert of_person(filled.connection, "910100000000014@hosted.lid") == plain
+
+
 def test_a_number_given_to_somebody_else_later(keyed: Lake) -> None:
     """The former holder of a number is erased; what the next one writes lands, under the same number."""
     former = participant(1)
