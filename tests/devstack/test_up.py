@@ -367,14 +367,14 @@ def test_a_killed_up_leaves_nothing_that_the_next_one_does_not_end(tmp_path: Pat
 
 @pytest.mark.stack
 def test_the_demo_adds_up_twice(tmp_path: Path) -> None:
-    """Two demos in one folder end with the same counts, in 80 columns; the notebook line reads the messages."""
+    """Two demos in one folder end with the same counts, in 80 columns; its line of SQL reads the messages."""
     with running("demo", tmp_path / "lake", "--no-dagster", "--once") as once:
         assert once.process.wait(PATIENCE_SECONDS) == 0, once.printed.read_text()
     first = summary(once)
     with running("demo", tmp_path / "lake", "--no-dagster") as again:
         again.line("Everything stays up")
         assert summary(again) == first
-        assert notebook_rows(again) == 80
+        assert messages_counted(again) == 80
         assert max(map(len, summary(again))) <= 80
         assert again.stop(signal.SIGINT) == 0
     assert first[0] == "sent                       300 requests: 295 accepted, 5 duplicate"
@@ -391,12 +391,12 @@ def summary(demo: Running) -> list[str]:
     return [line for line in shown if not line.startswith("landing zone")]
 
 
-def notebook_rows(demo: Running) -> int:
-    """Paste the two lines into a shell, and return the rows that the notebook line reads."""
-    script = f"{demo.line('  eval ')}\n{demo.line('  python -c ')}"
+def messages_counted(demo: Running) -> int:
+    """Paste two lines into a shell, and return how many messages the line of SQL counts, all kinds together."""
+    script = f"{demo.line('  eval ')}\n{demo.line('  wpp-lake sql ')}"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(  # noqa: S602  its purpose
         script, shell=True, cwd=demo.data_dir.parent, env=os.environ | {"PATH": path}, capture_output=True, text=True,
         check=True,
     )  # fmt: skip
-    return int(re.findall(r"\[(\d+) rows x", done.stdout)[0])
+    return sum(int(number) for number in re.findall(r"\b\d+\b", done.stdout))
