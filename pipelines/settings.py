@@ -54,6 +54,14 @@ class LakeSettings(BaseSettings):
         "removes what is older, once a day ([what goes](landing-zone.md#expiry)); without it nothing expires by itself",
         examples=["365"],
     )
+    retention_content_days: int | None = Field(
+        default=None,
+        ge=1,
+        description="days that content is kept of what was received, in landing zone, tables and snapshots; the job "
+        "`expire` then takes it out of what is older, once a day, and leaves type, people and times ([what "
+        "stays](landing-zone.md#expiry-of-content)); needs `ERASURE_KEY`; without it content goes with all else only",
+        examples=["90"],
+    )
     landing_bucket: str = Field(default="wpp-landing", description="bucket of the landing zone, which must exist")
     snapshot_bucket: str = Field(default="wpp-snapshots", description="bucket of the snapshots, which must exist")
     load_verify: bool = Field(

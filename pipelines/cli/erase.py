@@ -141,9 +141,8 @@ def ls(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
     for each in entries:
         covers = f"before {each.until:%Y-%m-%d %H:%M}" if each.until else "for ever"
         ended = f"  lifted {each.lifted_at:%Y-%m-%d %H:%M} by {each.lifted_by}" if each.lifted_at else ""
-        print(
-            f"{each.id}  {each.kind:<6}  {each.at:%Y-%m-%d %H:%M}  {covers:<24}  {each.reference}  by {each.by}{ended}"
-        )
+        kind = "content" if each.keeps else each.kind
+        print(f"{each.id}  {kind:<7}  {each.at:%Y-%m-%d %H:%M}  {covers:<24}  {each.reference}  by {each.by}{ended}")
 
 
 @app.command("verify")

@@ -13,14 +13,18 @@ from pipelines.cli.options import DEFAULT_DATA_DIR, By, DataDir, connect_lake, r
 from pipelines.landing.hours import read_day
 
 app = typer.Typer()
-REFERENCE = "expire"
+REFERENCE = "expire"  # where no ticket says so
 
 
 @app.command()
-def expire(
+def expire(  # noqa: PLR0913, PLR0917  as many as there are options
     before: Annotated[
         str, typer.Option(metavar="DATE", help="A UTC date, as 2026-05-21: what was received before it goes.")
     ],
+    content: Annotated[
+        bool, typer.Option("--content", help="Content alone: type, people and times stay. Needs ERASURE_KEY.")
+    ] = False,
+    reference: Annotated[str, typer.Option(metavar="TICKET", help="On whose word it is done.")] = REFERENCE,
     by: By = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
@@ -31,9 +35,10 @@ def expire(
     """
     settings, day = read_settings(data_dir), read_day(before)
     with connect_lake(data_dir) as conn:
-        from pipelines.privacy.expiry import expire as carry_out
+        from pipelines.privacy.content_expiry import expire_content
+        from pipelines.privacy.expiry import expire as expire_all
 
-        done = carry_out(settings, conn, day, REFERENCE, by or getpass.getuser())
+        done = (expire_content if content else expire_all)(settings, conn, day, reference, by or getpass.getuser())
     erasure = done.erasure
     until = erasure.until.date().isoformat() if erasure and erasure.until else before
     if as_json:
@@ -41,4 +46,5 @@ def expire(
         print(json.dumps(shown | {"counts": done.counts, "seconds": done.seconds}))
         return
     counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in done.counts.items() if count]
-    print(f"expired before {until}: {', '.join(counts) or 'nothing is left of it'}")
+    what = "content expired" if content else "expired"
+    print(f"{what} before {until}: {', '.join(counts) or 'nothing is left of it'}")

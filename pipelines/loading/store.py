@@ -18,6 +18,7 @@ from pipelines.loading.batches import Batch, LandedRow
 from pipelines.loading.events import store_events
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.observations import GROUPS, JIDS, PAIRS
+from pipelines.loading.redelivered import forget_content
 from pipelines.loading.rejections import REFUSALS, rejected_lines, rejected_payloads
 
 Enter = Callable[[Sequence[LandedRow]], LoadCounts]
@@ -51,6 +52,7 @@ def store(conn: Connection, batch: Batch, enter: Enter) -> LoadCounts:
     events which were not known before, and writes what else belongs into the transaction of the events. Raises one of
     `load.RACES`.
     """
+    forget_content(conn, batch)
     batch.refuse(rejected_payloads(conn, [each for each in batch.loadable if each.row.doubtful]))
     while True:
         store_observations(conn, batch)

@@ -1,4 +1,4 @@
-"""The jobs that keep what was erased erased, and have expire what is older than RETENTION_DAYS.
+"""The jobs that keep what was erased erased, and have expire what is older than the settings say.
 
 Belongs here: the runs around the sweep and the expiry. Not: those (privacy), nor the erasures themselves: those are
 carried out by the command alone, for a run's configuration, and so Dagster's history, would hold whom they are about.
@@ -11,10 +11,12 @@ from pipelines.orchestration import orphaned_runs
 from pipelines.orchestration.failures import explained
 from pipelines.orchestration.resources import Lake
 from pipelines.privacy.apply import sweep
+from pipelines.privacy.content_expiry import expire_content
 from pipelines.privacy.expiry import expire, retention_date
 from pipelines.redaction.erasures import ErasureList
 
-RETENTION = "RETENTION_DAYS"  # on whose word what is old expires
+# On whose word what is old expires.
+RETENTION, RETENTION_OF_CONTENT = "RETENTION_DAYS", "RETENTION_CONTENT_DAYS"
 
 
 @dg.op(out=dg.Out(dg.Nothing))
@@ -35,19 +37,28 @@ def sweep_job() -> None:
 
 @dg.op(out=dg.Out(dg.Nothing))
 def expire_old(context: dg.OpExecutionContext) -> None:
-    """Remove what was received more than RETENTION_DAYS ago from landing zone, tables and snapshots."""
+    """Remove what was received more than RETENTION_DAYS ago, and content of more than RETENTION_CONTENT_DAYS ago."""
     orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake = Lake()
     with explained(), lake.database() as conn:
-        days = lake.settings().retention_days
-        if days is None:
-            raise dg.Failure("Set RETENTION_DAYS, or expire by hand: `wpp-lake expire --before DATE`")
-        done = expire(lake.settings(), conn, retention_date(days), RETENTION, f"the job {expire_job.name}")
-    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in done.counts.items() if count)
-    context.log.info("before %s: %s", retention_date(days), told or "nothing is left of it")
+        settings = lake.settings()
+        if not is_expiring():
+            raise dg.Failure(f"Set {RETENTION} or {RETENTION_OF_CONTENT}, or expire by hand: `wpp-lake expire`")
+        for name, days, carry_out in (
+            (RETENTION, settings.retention_days, expire),
+            (RETENTION_OF_CONTENT, settings.retention_content_days, expire_content),
+        ):
+            if days is not None:
+                done = carry_out(settings, conn, retention_date(days), name, f"the job {expire_job.name}")
+                told = ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in done.counts.items() if count)
+                context.log.info("%s, before %s: %s", name, retention_date(days), told or "nothing is left of it")
 
 
-@dg.job(name="expire", description="What is older than RETENTION_DAYS removed. As `wpp-lake expire`.")
+@dg.job(
+    name="expire",
+    description="What is older than RETENTION_DAYS removed, and content than RETENTION_CONTENT_DAYS. "
+    "As `wpp-lake expire`.",
+)
 def expire_job() -> None:
     """Expire."""
     expire_old()
@@ -55,7 +66,8 @@ def expire_job() -> None:
 
 def is_expiring() -> bool:
     """Tell whether anything expires by itself."""
-    return Lake().settings().retention_days is not None
+    settings = Lake().settings()
+    return settings.retention_days is not None or settings.retention_content_days is not None
 
 
 def has_erasures() -> bool:

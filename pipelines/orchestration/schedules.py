@@ -11,7 +11,14 @@ import dagster as dg
 from pipelines.landing.hours import hour_key, hours_between
 from pipelines.orchestration.buttons import prune_job
 from pipelines.orchestration.checks import of_comparison, reconcile_job
-from pipelines.orchestration.forgetting import RETENTION, expire_job, has_erasures, is_expiring, sweep_job
+from pipelines.orchestration.forgetting import (
+    RETENTION,
+    RETENTION_OF_CONTENT,
+    expire_job,
+    has_erasures,
+    is_expiring,
+    sweep_job,
+)
 from pipelines.orchestration.partitions import is_partition, range_tags, stretches
 from pipelines.orchestration.reports import EVENTS
 from pipelines.orchestration.sensors import load_job
@@ -19,6 +26,7 @@ from pipelines.orchestration.sensors import load_job
 LATEST = timedelta(hours=1)  # Dagster makes up for a time that it slept through, as soon as it is started
 CLOSED_AGAIN = timedelta(days=92)  # hours of so many days that were never closed, while nothing ran
 
+_UNSET = f"neither {RETENTION} nor {RETENTION_OF_CONTENT} is set"
 Requests = Callable[[dg.ScheduleEvaluationContext], Iterable[dg.RunRequest | dg.SkipReason]]
 
 
@@ -51,7 +59,7 @@ def _sweeping(_: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest | dg.Sk
 
 def _expiring(_: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest | dg.SkipReason]:
     """Ask for an expiry where that is set."""
-    return [dg.RunRequest() if is_expiring() else dg.SkipReason(f"nothing expires: {RETENTION} isn't set")]
+    return [dg.RunRequest() if is_expiring() else dg.SkipReason(f"nothing expires: {_UNSET}")]
 
 
 def _closing(context: dg.ScheduleEvaluationContext) -> Iterable[dg.RunRequest]:

@@ -3,7 +3,7 @@
 Belongs here: the order of the steps. Not: the steps (landing, tables, parquet), whether anything is left (proof).
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from pipelines.db.connection import Connection
@@ -12,10 +12,11 @@ from pipelines.db.queries import query
 from pipelines.landing.authenticity import Verifier
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.announced import announce
-from pipelines.privacy import expiry, landing, parquet, tables
+from pipelines.privacy import content_expiry, expiry, landing, parquet, tables
 from pipelines.privacy.done import Done
 from pipelines.privacy.people import Who
-from pipelines.redaction.erasures import Erasure, ErasureList, new_id, subjects_of
+from pipelines.redaction.covering import read_erasures, subjects_of
+from pipelines.redaction.erasures import Erasure, ErasureList, new_id
 from pipelines.redaction.lines import Eraser
 from pipelines.redaction.subjects import digest
 from pipelines.settings import LakeSettings
@@ -24,8 +25,6 @@ from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import EVENTS, FIELDS
 from pipelines.snapshots.write import write_snapshots
 from receiver.landing import key_id
-
-CLOCKS = timedelta(hours=1)  # by which the store's may differ from the database's
 
 
 class Request(NamedTuple):
@@ -75,18 +74,18 @@ def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Do
     zone = LandingZone(settings)
     _begin(settings, conn)
     expired = expiry.sweep(settings, conn)
+    expired.add(content_expiry.sweep(settings, conn))
     erasures = [each for each in ErasureList(zone).entries() if each.lifted_at is None and each.kind != "before"]
     if not erasures:
         return expired
-    changed_at = ErasureList(zone).read().changed_at
+    changed_at = read_erasures(ErasureList(zone)).changed_at
     _, applied, swept = conn.execute(query("erasure/state")).fetchone() or (None, None, None)
     knows_all = applied is not None and changed_at is not None and applied >= changed_at
-    since = swept - CLOCKS if swept and knows_all and not full else None
+    since = swept if swept and knows_all and not full else None
     done, eraser = _of_landing_zone(settings, conn, zone, since)
     if since is None:
         _of_the_rest(settings, conn, zone, eraser, erasures, done)
-    done.counts.update(expired.counts)
-    done.seconds |= expired.seconds
+    done.add(expired)
     return done
 
 
@@ -113,12 +112,12 @@ def _of_landing_zone(
     done, listed = Done(), ErasureList(zone)
     (began,) = conn.execute(query("load/moment")).fetchone() or (None,)
     verifier = Verifier(settings.webhook_secrets, settings.erasure_key_bytes)
-    eraser = Eraser(listed.read(), verifier)
+    eraser = Eraser(read_erasures(listed), verifier)
     announce(conn, eraser.erasures.listed)
     with done.step("landing zone"):
-        done.counts += landing.rewrite(conn, zone, eraser, verifier, since)
+        done.counts += landing.rewrite(conn, zone, eraser, verifier, landing.put_since(since))
     conn.execute(query("erasure/swept"), {"began": began})
-    return done, Eraser(listed.read(), verifier)
+    return done, Eraser(read_erasures(listed), verifier)
 
 
 def _of_the_rest(  # noqa: PLR0913, PLR0917  one step after the other

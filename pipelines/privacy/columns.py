@@ -170,7 +170,7 @@ TABLES: Mapping[str, Mapping[str, Column]] = {
     "event_days": _classed("received_on revision redelivered_on"),
     "state_revision": _classed("one revision"),
     "snapshot_files": _classed("table date revision rows bytes written_at"),
-    "erasure_state": _classed("one announced applied swept expired_below"),
+    "erasure_state": _classed("one announced applied swept expired_below content_before content_swept"),
     "access_log": _classed(
         "id at action",
         content={"reference": "the ticket, as typed by the staff; it leads to the person"},
@@ -208,7 +208,7 @@ OBJECTS: Mapping[str, Mapping[str, Column]] = {
     ),
     "metadata of a landing file": _classed("sha256 mac key_id"),
     "entry of the list of erasures": _classed(
-        "id kind until at key_id lifted_at",
+        "id kind until at key_id lifted_at keeps",
         content={"reference": "the ticket, as typed by the staff; it leads to the person"},
         personal={
             "subjects": "hashes with `ERASURE_KEY`: who has that finds a phone by trying all",

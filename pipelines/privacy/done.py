@@ -25,6 +25,11 @@ class Done:
     seconds: dict[str, float] = field(default_factory=dict)
     dates: set[date] = field(default_factory=set)
 
+    def add(self, other: "Done") -> None:
+        """Count what another one did, too."""
+        self.counts.update(other.counts)
+        self.seconds |= other.seconds
+
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a step, and say when it is over."""

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from typing import NamedTuple
 
 import uuid_utils
 
@@ -24,7 +25,7 @@ from pipelines.privacy.done import Done
 from pipelines.privacy.expired_rows import expire_rows
 from pipelines.privacy.landing import remove_older
 from pipelines.privacy.removal import has_any, remove
-from pipelines.redaction.erasures import PREFIX, Erasure, ErasureList, new_id
+from pipelines.redaction.erasures import PREFIX, Erasure, ErasureList, Keeps, expiry_of, new_id
 from pipelines.redaction.lines import read_eraser
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
@@ -33,6 +34,7 @@ from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import FIELDS, SCHEMAS
 from pipelines.snapshots.write import write_snapshots
 from receiver.landing import PREFIX as LANDING_PREFIX
+from receiver.landing import key_id
 
 TICK = timedelta(microseconds=1)
 TABLES = (*SCHEMAS, FIELDS)
@@ -42,25 +44,51 @@ class ExpiryDateError(WppLakeError, ValueError):
     """The date isn't there yet."""
 
 
+class Order(NamedTuple):
+    """A UTC date before which all expires that was received, or all but what it `keeps`; on which ticket, by whom."""
+
+    before: date
+    reference: str
+    by: str
+    keeps: Keeps | None = None
+
+
 def expire(settings: LakeSettings, conn: Connection, before: date, reference: str, by: str) -> Done:
     """Remove what was received before a UTC date from every place, or go on with what was begun.
 
     `conn` is in autocommit mode; loads go on meanwhile, by the new list. Where an expiry in the list includes the date,
     that one is carried out again. Raises ExpiryDateError, NoSecretError, ErasureKeyError, SchemaError.
     """
-    if before > today():
-        raise ExpiryDateError(f"{before} is after today, {today()} in UTC: what is to come can't expire")
-    until = datetime.combine(before, time(), UTC)
     zone = LandingZone(settings)
+    return _carry_out(settings, conn, zone, begin(conn, zone, Order(before, reference, by)))
+
+
+def begin(conn: Connection, zone: LandingZone, order: Order) -> Erasure:
+    """Return the entry by which an order is carried out; it is put into the list unless one there includes it.
+
+    The session holds the lock of erasures from here on.
+    """
+    if order.before > today():
+        raise ExpiryDateError(f"{order.before} is after today, {today()} in UTC: what is to come can't expire")
+    until = datetime.combine(order.before, time(), UTC)
     check_schema(conn)
     conn.execute(query("erasure/lock"))
     eraser, listed = read_eraser(zone, zone.verifier()), ErasureList(zone)
-    erasure = _known(listed, until)
-    if erasure is None:
-        at = max(datetime.now(UTC), (eraser.erasures.revision or datetime.min.replace(tzinfo=UTC)) + TICK)
-        erasure = Erasure(new_id(), "before", (), until, reference, by, at, key_id="")
-        listed.put(erasure)
-    return _carry_out(settings, conn, zone, erasure)
+    known = expiry_of(listed.entries(), order.keeps)
+    if known and known.latest() >= until:
+        return known
+    at = max(datetime.now(UTC), (eraser.erasures.revision or datetime.min.replace(tzinfo=UTC)) + TICK)
+    name = key_id(listed.key()) if order.keeps else ""
+    erasure = Erasure(new_id(), "before", (), until, order.reference, order.by, at, name, keeps=order.keeps)
+    listed.put(erasure)
+    return erasure
+
+
+def supersede(listed: ErasureList, erasure: Erasure) -> None:
+    """Put the expiries out of the list that this one, which was carried out, includes."""
+    for each in listed.entries():
+        if each.expires(erasure.keeps) and each.id != erasure.id and each.latest() <= erasure.latest():
+            listed.supersede(each)
 
 
 def retention_date(days: int) -> date:
@@ -75,22 +103,10 @@ def sweep(settings: LakeSettings, conn: Connection) -> Done:
     there is nothing, no right is needed but to read.
     """
     zone = LandingZone(settings)
-    if not (expired_before := ErasureList(zone).listed().expired_before):
-        return Done()
-    erasure = _known(ErasureList(zone), expired_before)
+    erasure = expiry_of(ErasureList(zone).entries())
     done = _carry_out(settings, conn, zone, erasure, is_sweep=True) if erasure else Done()
     done.counts = Counter({f"expired_{name}": count for name, count in done.counts.items() if count})
     return done
-
-
-def _known(listed: ErasureList, until: datetime) -> Erasure | None:
-    """Return the entry by which everything before a moment, and perhaps more, expires."""
-    found = [each for each in listed.entries() if each.kind == "before" and each.lifted_at is None]
-    return max((each for each in found if each.until and each.until >= until), key=_until, default=None)
-
-
-def _until(erasure: Erasure) -> datetime:
-    return erasure.until or datetime.min.replace(tzinfo=UTC)
 
 
 def _carry_out(
@@ -100,7 +116,7 @@ def _carry_out(
 
     A sweep removes objects where a reader finds any; older versions of others are looked for by an expiry alone.
     """
-    listed, done, until = ErasureList(zone), Done(erasure), _until(erasure)
+    listed, done, until = ErasureList(zone), Done(erasure), erasure.latest()
     eraser = read_eraser(zone, zone.verifier())
     announce(conn, eraser.erasures.listed)
     with done.step("tables"):
@@ -115,9 +131,7 @@ def _carry_out(
             remove_older(object_store.client(settings), settings.snapshot_bucket, written)
     if done.counts.total():
         _record(listed, done, erasure)
-    for each in listed.entries():
-        if each.kind == "before" and each.lifted_at is None and each.id != erasure.id and _until(each) <= until:
-            listed.supersede(each)
+    supersede(listed, erasure)
     return done
 
 

@@ -7,9 +7,9 @@ what a line becomes (redaction), the rows of it (tables).
 import hashlib
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import obstore
@@ -20,14 +20,18 @@ from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.errors import WppLakeError
 from pipelines.landing.authenticity import Verifier
-from pipelines.landing.zone import FetchedFile, LandingZone
+from pipelines.landing.zone import FetchedFile, LandingFile, LandingZone
 from pipelines.loading.ledger import entries
+from pipelines.loading.redelivered import knowing
 from pipelines.redaction.erasures import PREFIX, ErasureList, Touched, encode_manifest
 from pipelines.redaction.lines import Change, Eraser, written
 from receiver.landing import file_metadata
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+CLOCKS = timedelta(hours=1)  # by which the store's may differ from the database's
+Wanted = Callable[[LandingFile], bool]
 
 _log = logging.getLogger(__name__)
 
@@ -44,12 +48,15 @@ class _Rewritten:
     metadata: dict[str, str]
 
 
-def rewrite(
-    conn: Connection, zone: LandingZone, eraser: Eraser, verifier: Verifier, since: datetime | None = None
-) -> Counter[str]:
+def put_since(moment: datetime | None) -> Wanted:
+    """Want the files that were put since a moment of the database's clock, all of them without one."""
+    return lambda file: moment is None or file.put_at is None or file.put_at >= moment - CLOCKS
+
+
+def rewrite(conn: Connection, zone: LandingZone, eraser: Eraser, verifier: Verifier, wanted: Wanted) -> Counter[str]:
     """Write every landed line anew that falls under an erasure and isn't yet; count files and lines, seen and changed.
 
-    Only in files that were put since a moment, where it is given: the others were looked through before.
+    Only in files that are `wanted`: the others were looked through before.
 
     Each page of files is looked through, then: the manifests are put, which say what is about to change; the files;
     the ledger follows. Killed anywhere in it, the next run goes on: what is put is found to be so, and what isn't is
@@ -59,21 +66,22 @@ def rewrite(
     for page in zone.files():
         changing: list[_Rewritten] = []
         written_before: list[FetchedFile] = []
-        wanted = [file for file in page if since is None or file.put_at is None or file.put_at >= since]
-        for fetched in zone.fetch(wanted):
+        for fetched in zone.fetch(filter(wanted, page)):
             done["files"] += 1
             if fetched.fault:
                 done["unreadable"] += 1
                 continue
             if verifier.is_erasures(fetched.file.key, fetched.content, fetched.metadata):
                 written_before.append(fetched)
-            changes = list(eraser.changes(fetched.content, fetched.file.hour))
+            known = knowing(conn, eraser, fetched.content, fetched.file.hour)
+            changes = list(known.changes(fetched.content, fetched.file.hour))
             done["lines"] += fetched.content.count(b"\n")
             if changes:
                 changing.append(_rewritten(fetched, changes, eraser.erasures.key, verifier))
                 done["changed_files"] += 1
                 done["changed_lines"] += len(changes)
         _follow(conn, written_before)
+        remove_versions(zone, [each.file.key for each in written_before])  # a kill may have left some
         if changing:
             _write(conn, zone, changing)
             _log.info("%d files looked through, %d lines written anew", done["files"], done["changed_lines"])
@@ -123,6 +131,8 @@ def _follow(conn: Connection, files: Iterable[FetchedFile]) -> None:
 
 def remove_versions(zone: LandingZone, keys: Iterable[str]) -> int:
     """Remove what a bucket with versions keeps of these objects beside their newest one; return how many that was."""
+    if not (keys := list(keys)):
+        return 0
     client = object_store.client(zone.settings)
     return remove_older(client, zone.settings.landing_bucket, keys)
 

@@ -12,8 +12,10 @@ from typing import Any
 
 from pipelines.db.connection import Connection
 from pipelines.landing.zone import LandingZone
+from pipelines.privacy.content_search import ContentSearch
 from pipelines.privacy.search import Coverage, Search
-from pipelines.redaction.erasures import PREFIX, ErasureList, NoSuchErasureError, subjects_of
+from pipelines.redaction.covering import subjects_of
+from pipelines.redaction.erasures import PREFIX, ErasureList, NoSuchErasureError
 from pipelines.settings import LakeSettings
 
 NOT_SEARCHED = (
@@ -26,22 +28,32 @@ NOT_SEARCHED = (
 )
 
 
-def verify(settings: LakeSettings, conn: Connection, erasure_id: str) -> dict[str, Any]:
-    """Search every place for what an erasure covers; put the record beside the list, and return it.
+OF_CONTENT = (
+    "names of people and groups, who is in a group, and who did what and when: that is what stays",
+    "the catalogue of payload fields, which is derived from the dates' events",
+    *NOT_SEARCHED[2:],
+)
 
-    `matches` is what must be gone and isn't, `after_request` what came later and is lawful. Raises NoSuchErasureError,
-    ErasureKeyError.
+
+def verify(settings: LakeSettings, conn: Connection, erasure_id: str) -> dict[str, Any]:
+    """Search every place for what an erasure, or an expiry of content, covers; put the record beside the list.
+
+    `matches` is what must be gone and isn't, `after_request` what came later and is lawful. Returns the record. Raises
+    NoSuchErasureError, ErasureKeyError.
     """
     listed = ErasureList(LandingZone(settings))
     erasure = listed.entry(erasure_id)
-    if erasure.kind == "before":
+    if erasure.kind == "before" and not erasure.keeps:
         raise NoSuchErasureError(f"{erasure_id} is an expiry, of which nobody is the subject: see `wpp-lake reconcile`")
     key = listed.key()
     touched = list(listed.touched(erasure))
-    coverage = Coverage(erasure.until, frozenset(each.event_id for each in touched if each.event_id))
     began = datetime.now(UTC)
-    search = Search(settings, conn, subjects_of(key, [erasure]), coverage)
-    places = [asdict(place) for place in search.places(touched)]
+    if erasure.keeps:
+        found = ContentSearch(settings, conn, erasure).places()
+    else:
+        coverage = Coverage(erasure.until, frozenset(each.event_id for each in touched if each.event_id))
+        found = Search(settings, conn, subjects_of(key, [erasure]), coverage).places(touched)
+    places = [asdict(place) for place in found]
     proof: dict[str, Any] = {
         "erasure": erasure.id,
         "kind": erasure.kind,
@@ -55,7 +67,7 @@ def verify(settings: LakeSettings, conn: Connection, erasure_id: str) -> dict[st
         "places": places,
         "matches": sum(place["matches"] for place in places),
         "after_request": sum(place["after_request"] for place in places),
-        "not_searched": list(NOT_SEARCHED),
+        "not_searched": list(OF_CONTENT if erasure.keeps else NOT_SEARCHED),
     }
     proof["sha256"] = hashlib.sha256(json.dumps(proof, sort_keys=True).encode()).hexdigest()
     listed.put_object(f"{PREFIX}{erasure.id}/proof.json", json.dumps(proof, indent=2).encode())

@@ -20,7 +20,8 @@ from pipelines.loading.events import store_events
 from pipelines.loading.load import rebuild
 from pipelines.loading.store import exclusive_transaction, store_observations
 from pipelines.parsing.rows import UnloadableError, read_line
-from pipelines.redaction.erasures import Erasure, Touched, subjects_of
+from pipelines.redaction.covering import subjects_of
+from pipelines.redaction.erasures import Erasure, Touched
 from pipelines.redaction.lines import Eraser
 from pipelines.redaction.owners import is_subjects_address
 
@@ -47,7 +48,7 @@ def follow(
     are rebuilt, with new ids: what it showed of people who are known from elsewhere too isn't told apart otherwise.
     Raises LossError where such a rebuild would end with less.
     """
-    work = _Work(conn, zone, eraser, erasure)
+    work = TablesWork(conn, zone, eraser, erasure)
     event_ids, keys = set[str](), set[str]()
     for each in touched:
         keys.add(each.key)
@@ -66,19 +67,20 @@ def follow(
         work.store_anew([*sorted(event_ids), *work.later_events(renamed, event_ids)])
         work.forget_people()
         work.quarantine(sorted(keys))
-        conn.execute(query("load/clear_staging"))
-        conn.execute(query("load/days"), {"dates": sorted(work.done.dates)})
-        conn.execute(query("load/state"))
+        work.end()
     return work.done
 
 
-def _chunks(items: Iterable[str]) -> Iterator[list[str]]:
+def chunks(items: Iterable[str]) -> Iterator[list[str]]:
+    """Yield what is worked on at once."""
     left = iter(items)
     while chunk := list(islice(left, CHUNK)):
         yield chunk
 
 
-class _Work:
+class TablesWork:
+    """Changes of the tables that follow the landing zone, in the caller's transactions."""
+
     def __init__(self, conn: Connection, zone: LandingZone, eraser: Eraser, erasure: Erasure) -> None:
         self._conn, self._zone, self._eraser = conn, zone, eraser
         self._until = erasure.until
@@ -107,23 +109,40 @@ class _Work:
 
     def note_dates(self, event_ids: Iterable[str]) -> None:
         """Note the dates on which events were received: their Parquet files are written anew."""
-        for chunk in _chunks(event_ids):
+        for chunk in chunks(event_ids):
             bodies = self._conn.execute(query("erasure/bodies"), {"event_ids": chunk}).fetchall()
             self.done.dates |= {received_on for *_, received_on in bodies if received_on}
 
     def store_anew(self, event_ids: Iterable[str]) -> None:
         """Store events anew from their bodies, as these are landed now; their ids and deliveries stay."""
-        for chunk in _chunks(event_ids):
-            ids = {"event_ids": chunk}
-            bodies = self._conn.execute(query("erasure/bodies"), ids).fetchall()
-            self.done.dates |= {received_on for *_, received_on in bodies if received_on}
-            batch = self._batch([(key, line) for _, key, line, _ in bodies])
-            self._conn.execute(query("erasure/kept"))
-            self._conn.execute(query("erasure/keep"), ids)
-            self._conn.execute(query("erasure/forget_events"), ids)
+        for chunk in chunks(event_ids):
+            batch = self.read(chunk)
+            self.take_out(chunk)
             self._observe(batch)
-            self.done.events += len(store_events(self._conn, batch.loadable))
-            self._conn.execute(query("erasure/give_back"))
+            self.store(batch)
+
+    def read(self, event_ids: Sequence[str]) -> Batch:
+        """Read every body of these events, and note their dates."""
+        bodies = self._conn.execute(query("erasure/bodies"), {"event_ids": event_ids}).fetchall()
+        self.done.dates |= {received_on for *_, received_on in bodies if received_on}
+        return self._batch([(key, line) for _, key, line, _ in bodies])
+
+    def take_out(self, event_ids: Sequence[str]) -> None:
+        """Keep what these events have that their bodies don't say, and take them out."""
+        self._conn.execute(query("erasure/kept"))
+        self._conn.execute(query("erasure/keep"), {"event_ids": event_ids})
+        self._conn.execute(query("erasure/forget_events"), {"event_ids": event_ids})
+
+    def store(self, batch: Batch) -> None:
+        """Store events from their bodies, with what was kept."""
+        self.done.events += len(store_events(self._conn, batch.loadable))
+        self._conn.execute(query("erasure/give_back"))
+
+    def end(self) -> None:
+        """Note the dates that have changed, with nothing staged any more."""
+        self._conn.execute(query("load/clear_staging"))
+        self._conn.execute(query("load/days"), {"dates": sorted(self.done.dates)})
+        self._conn.execute(query("load/state"))
 
     def _observe(self, batch: Batch) -> None:
         store_observations(self._conn, batch)
@@ -173,7 +192,7 @@ class _Work:
 
     def quarantine(self, keys: Sequence[str]) -> None:
         """Have the quarantine hold what the lines and files hold now."""
-        for chunk in _chunks(keys):
+        for chunk in chunks(keys):
             places: dict[str, list[int]] = {}
             for key, line in self._conn.execute(query("erasure/quarantine"), {"keys": chunk}).fetchall():
                 places.setdefault(key, []).append(line)

@@ -1,12 +1,11 @@
 """The list of erasures in the landing bucket: what must be forgotten, since when, on whose word.
 
-Belongs here: reading and writing the list, and which erasures a landed line falls under. Not: what becomes of such a
-line (lines). The list names nobody: subjects are keyed digests. An entry of the kind `before` has none: whole hours
-have expired, no matter who is in them, and no line falls under it.
+Belongs here: reading and writing the list. Not: which erasures a landed line falls under (covering), what becomes of
+such a line (lines). The list names nobody: subjects are keyed digests. An entry of the kind `before` has none: hours
+have expired, no matter who is in them, or content has.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -18,13 +17,12 @@ import uuid_utils
 
 from pipelines.errors import WppLakeError
 from pipelines.landing.zone import LandingZone
-from pipelines.redaction.subjects import Subjects
-from receiver.landing import key_id
 
 PREFIX = "erasures/"
 SUPERSEDED = f"{PREFIX}before/"  # expiries that a later one includes: kept as a record, and read by nothing
 SHORTEST_KEY = 16  # bytes
 Kind = Literal["person", "event", "group", "before"]
+Keeps = Literal["facts"]
 
 
 class ErasureKeyError(WppLakeError):
@@ -40,7 +38,8 @@ class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `subjects` are keyed digests in hex, `key_id` the public name of their key. It covers what was received before
     `until`, all of it where that is None, and whatever has an event id that it touched. `lifted_at` says since when it
-    covers nothing any more. Of the kind `before` it has no subjects and no key: hours before `until` have expired.
+    covers nothing any more. Of the kind `before` it has no subjects: hours before `until` have expired, which needs no
+    key; where it `keeps` facts, their content has, and the key vouches for what is left.
     """
 
     id: str
@@ -53,11 +52,20 @@ class Erasure(msgspec.Struct, frozen=True, omit_defaults=True):
     key_id: str
     lifted_at: datetime | None = None
     lifted_by: str | None = None
+    keeps: Keeps | None = None
 
     @property
     def key(self) -> str:
         """The object's key."""
         return f"{PREFIX}{self.id}.json"
+
+    def expires(self, keeps: Keeps | None = None) -> bool:
+        """Tell whether by this entry everything expires, or all but what it `keeps`."""
+        return self.kind == "before" and self.keeps == keeps and self.lifted_at is None and self.until is not None
+
+    def latest(self) -> datetime:
+        """Return until when it covers."""
+        return self.until or datetime.max.replace(tzinfo=UTC)
 
 
 class Touched(msgspec.Struct, frozen=True):
@@ -76,21 +84,28 @@ def new_id() -> str:
 
 
 class Listed(NamedTuple):
-    """How the list is: of when its newest change is, and before when everything has expired; None without either."""
+    """How the list is: of when its newest change is, before when everything has expired, and content; None without."""
 
     revision: datetime | None
     expired_before: datetime | None
+    content_before: datetime | None = None
 
     @classmethod
     def of(cls, entries: Iterable[Erasure]) -> "Listed":
         """Return how a list of these entries is."""
         entries = list(entries)
-        expired = (each.until for each in entries if each.kind == "before" and each.lifted_at is None and each.until)
-        return cls(_newest(entries), max(expired, default=None))
+        whole, content = expiry_of(entries), expiry_of(entries, "facts")
+        return cls(newest_change(entries), whole.until if whole else None, content.until if content else None)
 
 
-def _newest(entries: Iterable[Erasure]) -> datetime | None:
+def newest_change(entries: Iterable[Erasure]) -> datetime | None:
+    """Return when the newest change of these entries was."""
     return max((each.lifted_at or each.at for each in entries), default=None)
+
+
+def expiry_of(entries: Iterable[Erasure], keeps: Keeps | None = None) -> Erasure | None:
+    """Return the expiry, or that of content, that includes all others of these entries."""
+    return max((each for each in entries if each.expires(keeps)), key=Erasure.latest, default=None)
 
 
 class ErasureList:
@@ -132,7 +147,8 @@ class ErasureList:
             return self._entries()
 
     def _entries(self) -> list[Erasure]:
-        keys = [key for key in self.objects() if _is_entry(key)]
+        found = obstore.list_with_delimiter(self._store, prefix=PREFIX)["objects"]  # not what lies deeper
+        keys = sorted(each["path"] for each in found if _is_entry(each["path"]))
         return [msgspec.json.decode(self.get_object(key), type=Erasure) for key in keys]
 
     def entry(self, erasure_id: str) -> Erasure:
@@ -158,20 +174,6 @@ class ErasureList:
         """Return how the list is; no key is needed for that."""
         return Listed.of(self.entries())
 
-    def read(self) -> "Erasures":
-        """Return the erasures that cover lines. Raises ErasureKeyError where there are some, and not their key."""
-        entries = self.entries()
-        of_subjects = [each for each in entries if each.kind != "before"]
-        active = [each for each in of_subjects if each.lifted_at is None]
-        key = self.key() if active else b""
-        if strange := sorted({each.key_id for each in active} - {key_id(key)}):
-            raise ErasureKeyError(f"ERASURE_KEY is another than the list's, which is {', '.join(strange)}")
-        by_event: dict[str, list[str]] = defaultdict(list)
-        for each in active:
-            for event_id in {line.event_id for line in self.touched(each) if line.event_id}:
-                by_event[event_id].append(each.id)
-        return Erasures(key, active, by_event, Listed.of(entries), _newest(of_subjects))
-
 
 def _is_entry(key: str) -> bool:
     name = key.removeprefix(PREFIX).removesuffix(".json")
@@ -189,56 +191,6 @@ def _read_manifest(content: bytes) -> tuple[Touched, ...]:
 def encode_manifest(lines: Iterable[Touched]) -> bytes:
     """Return a manifest's bytes."""
     return b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-
-
-def subjects_of(key: bytes, erasures: Collection[Erasure]) -> Subjects:
-    """Return the subjects of some erasures."""
-    digests = [digest for each in erasures for digest in each.subjects]
-    return Subjects(key, digests, by_name=any(each.kind != "person" for each in erasures))
-
-
-class Covering(NamedTuple):
-    """The subjects of the erasures that a line falls under, with the ids of those."""
-
-    subjects: Subjects
-    ids: frozenset[str]
-
-
-class Erasures:
-    """The erasures that cover lines, as the list was read.
-
-    `listed` is how the whole list was, expiries included; `changed_at`, when the newest change of another kind was.
-    """
-
-    def __init__(
-        self,
-        key: bytes,
-        entries: Iterable[Erasure],
-        by_event: Mapping[str, Iterable[str]],
-        listed: Listed = Listed(None, None),  # noqa: B008  it can't be changed
-        changed_at: datetime | None = None,
-    ) -> None:
-        self.key, self.entries, self.listed, self.changed_at = key, tuple(entries), listed, changed_at
-        self._by_event = {event_id: frozenset(ids) for event_id, ids in by_event.items()}
-        self._covering: dict[frozenset[str], Covering] = {}
-
-    @property
-    def revision(self) -> datetime | None:
-        """Of when the newest change of the list is."""
-        return self.listed.revision
-
-    def covering(self, event_id: str | None, received_at: datetime) -> Covering | None:
-        """Return what a line is looked through for, None where it falls under no erasure."""
-        touching = self._by_event.get(event_id.lower(), frozenset()) if event_id else frozenset()
-        ids = frozenset(
-            each.id for each in self.entries if each.until is None or received_at < each.until or each.id in touching
-        )
-        if not ids:
-            return None
-        if ids not in self._covering:
-            covering = [each for each in self.entries if each.id in ids]
-            self._covering[ids] = Covering(subjects_of(self.key, covering), ids)
-        return self._covering[ids]
 
 
 def lifted(erasure: Erasure, by: str) -> Erasure:

@@ -1,10 +1,10 @@
-"""Landed lines without those who are to be forgotten: the same bytes where a line has nobody of them.
+"""Landed lines without those who are to be forgotten, or without content that has expired; all others as they were.
 
-Belongs here: what a line becomes, and a file of lines. Not: what a body becomes (walker), which erasures there are
-(erasures), putting a file back (privacy).
+Belongs here: what a line becomes, and a file of lines. Not: what a body becomes (walker, facts), which erasures a line
+falls under (covering), putting a file back (privacy).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,7 +22,9 @@ from pipelines.landing.format import (
 )
 from pipelines.landing.zone import LandingZone
 from pipelines.parsing.rows import NOT_AUTHENTIC
-from pipelines.redaction.erasures import Covering, ErasureList, Erasures
+from pipelines.redaction.covering import Covering, Erasures, read_erasures
+from pipelines.redaction.erasures import ErasureList
+from pipelines.redaction.facts import facts
 from pipelines.redaction.search import may_hold
 from pipelines.redaction.subjects import Subjects
 from pipelines.redaction.walker import holds, redact
@@ -33,7 +35,10 @@ LONGEST_HEAD = 400  # bytes of a line beside its body
 
 @dataclass(frozen=True)
 class Change:
-    """A line that becomes another one, and the erasures by which; `event_id` is None for what was no event."""
+    """A line that becomes another one, and the erasures by which; `event_id` is None for what was no event.
+
+    An expiry of content isn't among them: it covers by date, and needs no record of each line.
+    """
 
     number: int
     event_id: str | None
@@ -43,13 +48,20 @@ class Change:
 
 
 class Eraser:
-    """Writes lines anew without the subjects of the erasures that they fall under; false where there are none."""
+    """Writes lines anew without what is to be forgotten by the erasures that they fall under; false without any.
 
-    def __init__(self, erasures: Erasures, verifier: Verifier | None) -> None:
-        self.erasures, self._verifier = erasures, verifier
+    `known` are events that were received before content expired, by whatever lines else.
+    """
+
+    def __init__(self, erasures: Erasures, verifier: Verifier | None, known: frozenset[str] = frozenset()) -> None:
+        self.erasures, self._verifier, self._known = erasures, verifier, known
 
     def __bool__(self) -> bool:
-        return bool(self.erasures.entries)
+        return bool(self.erasures)
+
+    def knowing(self, known: Iterable[str]) -> "Eraser":
+        """Return one that knows these events, in lower case, to be received before content expired."""
+        return Eraser(self.erasures, self._verifier, frozenset(known)) if known else self
 
     def changes(self, content: bytes, hour: datetime) -> Iterator[Change]:
         """Yield the lines of a file of this hour that become others."""
@@ -71,36 +83,54 @@ class Eraser:
             event = decode_line(line)
             signed = event.signed
         except LandingLineError:
-            covering = None if decode_tombstone(line) else self.erasures.covering(None, hour)
+            covering = None if self._is_tombstone(line) else self.erasures.covering(None, hour)
             return self._no_event(number, line, covering, BAD_LINE) if covering else None
-        covering = self.erasures.covering(event.event_id, event.received_at)
-        if covering is None or not _may_hold(covering.subjects, line, event):
+        covering = self._covering(event, signed, hour)
+        if covering is None or not (covering.content or _may_hold(covering.subjects, line, event)):
             return None
-        if self._verifier and not self._verifier.is_signed(event, signed):
+        if not self._is_signed(event, signed):
             return self._no_event(number, line, covering, NOT_AUTHENTIC)
         body = storable(signed)
         try:
-            after = redact(covering.subjects, event.event_id, body)
+            after = _without(covering, event, line, body)
         except (ValueError, RecursionError):
             return self._no_event(number, line, covering, BAD_JSON)
-        if after is body and not _stands_beside(covering.subjects, line, event):
+        stays = _is_bare(line, event) if covering.content else not _stands_beside(covering.subjects, line, event)
+        if after is body and stays:
             return None
         return Change(number, event.event_id.lower(), line, self._encoded(event, after, covering), covering.ids)
+
+    def _covering(self, event: LandedEvent, signed: bytes, hour: datetime) -> Covering | None:
+        is_known = event.event_id.lower() in self._known
+        covering = self.erasures.covering(event.event_id, event.received_at, is_known=is_known)
+        before = self.erasures.content_before
+        if before is None or hour >= before or (covering and covering.content) or self._is_signed(event, signed):
+            return covering
+        return self.erasures.covering(event.event_id, hour)  # what it says of its receipt isn't to be believed
+
+    def _is_signed(self, event: LandedEvent, signed: bytes) -> bool:
+        return self._verifier is None or self._verifier.is_signed(event, signed)
+
+    def _is_tombstone(self, line: bytes) -> bool:
+        """Tell whether a line is what an erasure has left of one, and nothing else."""
+        tombstone = decode_tombstone(line)
+        if tombstone is None or msgspec.json.encode(tombstone) != line:
+            return False
+        return self._verifier is None or self._verifier.is_tombstone(tombstone)
 
     def _no_event(self, number: int, line: bytes, covering: Covering, reason: str) -> Change | None:
         gone = self._tombstone(covering, line, reason)
         return Change(number, None, line, gone, covering.ids) if gone else None
 
     def _tombstone(self, covering: Covering, line: bytes, reason: str) -> bytes | None:
-        """Return what is left of a line that is no event, None where it holds nobody who is to be forgotten."""
-        subjects = covering.subjects
-        if not (subjects.by_name or may_hold(subjects, line)) or not holds(subjects, line.decode(errors="replace")):
+        """Return what is left of a line that is no event, None where nothing of it is to be forgotten."""
+        if not covering.content and not _holds(covering.subjects, line):
             return None
-        erasure = max(covering.ids)
+        erasure = covering.mark
         return msgspec.json.encode(Tombstone(erasure, reason, tombstone_mac(self.erasures.key, erasure, reason)))
 
     def _encoded(self, event: LandedEvent, body: bytes, covering: Covering) -> bytes:
-        erasure = max(covering.ids)
+        erasure = covering.mark
         changed = msgspec.structs.replace(event, body=msgspec.Raw(body))
         head = {
             "event_id": event.event_id,
@@ -110,6 +140,24 @@ class Eraser:
             "mac": erased_line_mac(self.erasures.key, changed, erasure),
         }
         return msgspec.json.encode(head)[:-1] + b',"body":' + body + b"}"
+
+
+def _without(covering: Covering, event: LandedEvent, line: bytes, body: bytes) -> bytes:
+    """Return a body without what goes of it; the same object where nothing does. Raises ValueError, RecursionError."""
+    subjects = covering.subjects
+    if not covering.content:
+        return redact(subjects, event.event_id, body)
+    return facts(redact(subjects, event.event_id, body) if subjects and _may_hold(subjects, line, event) else body)
+
+
+def _is_bare(line: bytes, event: LandedEvent) -> bool:
+    """Tell whether a line has nothing beside its body but what an erasure writes."""
+    return event.erased is not None and not event.signature and not _says_more(line, event)
+
+
+def _holds(subjects: Subjects, line: bytes) -> bool:
+    """Tell whether a line that is no event holds something of a subject."""
+    return (subjects.by_name or may_hold(subjects, line)) and holds(subjects, line.decode(errors="replace"))
 
 
 def _may_hold(subjects: Subjects, line: bytes, event: LandedEvent) -> bool:
@@ -141,4 +189,4 @@ def written(content: bytes, changes: Sequence[Change]) -> bytes:
 
 def read_eraser(zone: LandingZone, verifier: Verifier | None) -> Eraser:
     """Return what takes out whoever is to be forgotten now. Raises ErasureKeyError."""
-    return Eraser(ErasureList(zone).read(), verifier)
+    return Eraser(read_erasures(ErasureList(zone)), verifier)

@@ -1,6 +1,6 @@
-"""The members of a JSON object as they are written: a key that stands there twice is two of them.
+"""A JSON text as it is written, and what it says: of an object a key that stands there twice is two members.
 
-Belongs here: taking an object's text apart. Not: what becomes of a member (walker).
+Belongs here: taking a text apart. Not: what becomes of a member (walker, facts).
 """
 
 import json
@@ -8,11 +8,22 @@ import re
 from collections.abc import Iterator
 
 import msgspec
+import orjson
+
+from pipelines.parsing.paths import JSON
 
 _objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _values = json.JSONDecoder(parse_int=float)  # Python refuses integers of some thousand digits
 _TO_KEY, _TO_VALUE = re.compile(r"[\s,{]*"), re.compile(r"\s*:\s*")
 _MARKS = 4  # bytes beside a key and its value: two quotation marks, a colon, a comma or brace
+
+
+def parsed(text: bytes) -> JSON:
+    """Return what a JSON text says. Raises ValueError, RecursionError."""
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text, parse_int=float)  # numbers past a double, which no rule asks for
 
 
 def members(text: bytes) -> list[tuple[str, bytes]]:

@@ -4,7 +4,6 @@ Belongs here: how a JSON text is walked and written again. Not: what is a person
 in a text (subjects, search). What isn't touched keeps every byte: each value is a part of the text that it came from.
 """
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -19,7 +18,7 @@ from pipelines.parsing.jids import group_jid
 from pipelines.parsing.paths import JSON
 from pipelines.redaction import owners
 from pipelines.redaction.content import stripped, without_content
-from pipelines.redaction.members import members
+from pipelines.redaction.members import members, parsed
 from pipelines.redaction.search import BASE64, decodings, may_hold, unescaped
 from pipelines.redaction.subjects import Subjects, event_name, message_name
 
@@ -41,7 +40,7 @@ def redact(subjects: Subjects, event_id: str, body: bytes) -> bytes:
     The subject's own goes but for what an event is: its type, group and time; so does what is nested too deeply to be
     walked, if it holds a subject. Raises ValueError.
     """
-    event = _parsed(body)
+    event = parsed(body)
     if not isinstance(event, dict):
         return _walked(subjects, body, event)
     shown = extract(event if isinstance(event.get("type"), str) else {**event, "type": None})
@@ -74,13 +73,6 @@ def _emptied(subjects: Subjects, event: dict[str, JSON], shown: Extracted) -> by
     if shown.occurred_at:
         left["occurred_at"] = shown.occurred_at.isoformat()
     return orjson.dumps(left)[:-1] + b',"payload":' + GONE + b"}"
-
-
-def _parsed(text: bytes) -> JSON:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return json.loads(text, parse_int=float)  # numbers past a double, which no rule asks for
 
 
 def _walked(subjects: Subjects, text: bytes, value: JSON, depth: int = 0, name: str = "") -> bytes:
@@ -122,7 +114,7 @@ def _object(subjects: Subjects, text: bytes, value: dict[str, JSON], depth: int,
     gone = owners.names_beside(subjects, value)
     written: dict[tuple[str, bytes], None] = {}
     for key, before in parts:
-        shown = value[key] if len(parts) == len(value) else _parsed(before)
+        shown = value[key] if len(parts) == len(value) else parsed(before)
         renamed = _string(subjects, key, depth)
         if renamed is not key:
             after = GONE  # what stands under a person's address is about that person
@@ -176,7 +168,7 @@ def _nested(subjects: Subjects, text: str, depth: int) -> str | None:
         return None
     try:
         nested = storable(text.encode())
-        redacted = _walked(subjects, nested, _parsed(nested), depth + 1)
+        redacted = _walked(subjects, nested, parsed(nested), depth + 1)
     except (ValueError, RecursionError):
         return None
     return text if redacted is nested else redacted.decode()
@@ -228,7 +220,7 @@ def numbers_left(subjects: Subjects, body: bytes) -> Iterator[str]:
     waiting: list[tuple[str, str, bytes]] = [("", "", storable(body))]
     while waiting:
         path, name, text = waiting.pop()
-        value = _parsed(text)
+        value = parsed(text)
         if isinstance(value, dict):
             if _is_buffer_of(subjects, value, 0):
                 yield path

@@ -13,18 +13,16 @@ from uuid import uuid4
 import dagster as dg
 import psycopg
 import pytest
+from aged import BEFORE, NEW, OLD, age, compared, differences
 from command import wpp_lake
 from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 from erasing import PHONE, erase, everything, landed, landing_lines
-from factories import RECEIVED, SECRET, event, event_id, line, message, participant, sign
+from factories import event, event_id, line, message, participant, sign
 from lake import Lake
 from project import ROOT
 from psycopg import sql
 
-from pipelines.audit.reconcile import Report, reconcile
-from pipelines.audit.verify import verify
 from pipelines.db.queries import query
-from pipelines.landing.authenticity import Verifier
 from pipelines.landing.hours import today
 from pipelines.loading.alarms import alarms
 from pipelines.loading.batches import Batch
@@ -42,13 +40,9 @@ from pipelines.privacy.removal import remove
 from pipelines.redaction.erasures import ErasureList, NoSuchErasureError, lifted
 from pipelines.redaction.lines import read_eraser
 from pipelines.settings import LakeSettings, SettingsError
-from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import FIELDS, SCHEMAS
-from pipelines.snapshots.write import write_snapshots
 from receiver.landing import encode_line, hour_prefix
 
-OLD, NEW = RECEIVED, datetime(2026, 5, 22, 10, 0, 1, tzinfo=UTC)
-BEFORE = date(2026, 5, 22)
 # For each step that it reads a fork that expires, and is killed where it calls one of these functions, or goes on with
 # it, for the nth time.
 EXPIRIES = """
@@ -90,27 +84,6 @@ STEPS = (
 )
 
 
-def with_id(request: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a request of the sample under another event id."""
-    return request | {"headers": request["headers"] | {"X-Event-Id": event_id(f"{name} {request['headers']}")}}
-
-
-def age(lake: Lake, sample: list[dict[str, Any]], order: tuple[datetime, ...] = (OLD, NEW)) -> None:
-    """Land the sample on one day; on the next one some of it as other events, and some events again, one twice."""
-    lines = [landed(each, OLD) for each in sample]
-    for start in range(0, len(lines), 50):
-        lake.land(*lines[start : start + 50], at=OLD)
-    lake.land(b"open\n", b"discarded\n", at=OLD)
-    lake.land(*(landed(with_id(each, "new"), NEW) for each in sample[:40]), b"stays\n", at=NEW)
-    lake.land(*(landed(each, NEW) for each in sample[100:110]), landed(sample[100], NEW), at=NEW)
-    for hour in order:
-        load(lake.connection, lake.zone, [hour], "run")
-    lake.connection.execute("update quarantined_events set state = 'discarded' where raw = 'discarded'")
-    for day in (OLD.date(), NEW.date(), today()):
-        list(write_snapshots(lake.settings, lake.snapshots, day, tuple(SCHEMAS)))
-        write_catalogue(lake.settings, lake.snapshots, day)
-
-
 @pytest.fixture
 def aged(lake: Lake, sample: list[dict[str, Any]]) -> Lake:
     """Return a lake with two days."""
@@ -121,19 +94,6 @@ def aged(lake: Lake, sample: list[dict[str, Any]]) -> Lake:
 def expired(lake: Lake, before: date = BEFORE) -> Done:
     """Expire what is older than a date."""
     return expire(lake.settings, lake.connection, before, "T", "me")
-
-
-def compared(lake: Lake) -> Report:
-    """Compare everything."""
-    return reconcile(lake.connection, lake.zone, lake.snapshots, full=True)
-
-
-def differences(lake: Lake) -> list[str]:
-    """Return what verify, whose lines are all ours but for those without sense, and reconcile find."""
-    verifier = Verifier([SECRET.encode()], lake.settings.erasure_key_bytes)
-    _, failures = verify(lake.connection, lake.zone, verifier)
-    wrong = [each for each in failures if "malformed" not in each]
-    return wrong + [str(each) for each in compared(lake).differences] + [each.key for each in alarms(lake.connection)]
 
 
 def event_ids(lake: Lake) -> list[str]:
@@ -529,7 +489,7 @@ def test_the_job_expires_what_is_older_than_the_setting(
     aged: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = defs.resolve_job_def("expire")
-    assert daily_expiry().skip_message == "nothing expires: RETENTION_DAYS isn't set"
+    assert daily_expiry().skip_message == "nothing expires: neither RETENTION_DAYS nor RETENTION_CONTENT_DAYS is set"
     assert not job.execute_in_process(instance=instance, raise_on_error=False).success
     assert ErasureList(aged.zone).entries() == []
     monkeypatch.setenv("RETENTION_DAYS", str((today() - BEFORE).days))

@@ -12,7 +12,8 @@ from factories import RECEIVED, SECRET, event, event_id, line, message, particip
 from pipelines.landing.authenticity import Verifier
 from pipelines.landing.format import decode_line, decode_tombstone
 from pipelines.parsing.rows import UnloadableError, read_line
-from pipelines.redaction.erasures import Erasure, Erasures
+from pipelines.redaction.covering import Erasures
+from pipelines.redaction.erasures import Erasure
 from pipelines.redaction.lines import Change, Eraser, written
 from pipelines.redaction.subjects import digest, event_name
 from receiver.landing import key_id
