@@ -10,7 +10,7 @@ from devstack import postgres, seaweed
 # Read when definitions load, which is before any fixture: the dates that tests have are partitions.
 os.environ["PARTITIONS_SINCE"] = "2026-01-01"
 
-pytest_plugins = ("command", "lake", "erasing", "roles", "servers")
+pytest_plugins = ("command", "lake", "erasing", "aged", "roles", "servers")
 
 
 def pytest_configure() -> None:

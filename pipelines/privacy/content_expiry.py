@@ -13,12 +13,13 @@ from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.landing.authenticity import Verifier
 from pipelines.landing.hours import today
-from pipelines.landing.zone import LandingFile, LandingZone
+from pipelines.landing.zone import LandingFile, LandingZone, hour_of
 from pipelines.loading.announced import announce
 from pipelines.privacy import landing, parquet
 from pipelines.privacy.content_rows import follow_quarantine, lose_content
 from pipelines.privacy.done import Done
 from pipelines.privacy.expiry import Order, begin, supersede
+from pipelines.privacy.removal import remove_older
 from pipelines.redaction.covering import read_erasures
 from pipelines.redaction.erasures import Erasure, ErasureList, expiry_of
 from pipelines.redaction.lines import Eraser
@@ -27,7 +28,7 @@ from pipelines.snapshots.bucket import SnapshotStore, snapshot_key
 from pipelines.snapshots.payload_fields import write_catalogue
 from pipelines.snapshots.schemas import EVENTS, FIELDS
 from pipelines.snapshots.write import write_snapshots
-from receiver.landing import hour_prefix
+from receiver.landing import PREFIX, hour_prefix
 
 TWICE = 2  # deliveries, of which both moments are known
 HOUR = timedelta(hours=1)
@@ -82,6 +83,7 @@ def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, eras
     due = _Stretch(since, erasure.latest(), swept)
     with done.step("landing zone"):
         done.counts += landing.rewrite(conn, zone, eraser, verifier, _Due(conn, due))
+        done.counts["versions"] = _remove_versions(settings, due)
     with done.step("tables"):
         changed = lose_content(conn, zone, eraser, erasure, due.since)
         keys = _in_quarantine(conn, due)
@@ -109,6 +111,20 @@ class _Due:
         if file.hour < self._due.until:
             return self._due.since is None or file.hour >= self._due.since or self._is_new(file)
         return file.hour <= self._upto or file.hour in self._hours or self._is_new(file)
+
+
+def _remove_versions(settings: LakeSettings, due: _Stretch) -> int:
+    """Remove older versions of the landing files that are due, of those that are there no more, too."""
+
+    def is_due(key: str) -> bool:
+        hour = hour_of(key)
+        return hour is not None and hour < due.until
+
+    client, prefixes = object_store.client(settings), [PREFIX]
+    if due.since:
+        days = range((due.until - due.since).days)
+        prefixes = [hour_prefix(due.since + timedelta(days=day)).rpartition("hour=")[0] for day in days]
+    return sum(remove_older(client, settings.landing_bucket, prefix, is_due) for prefix in prefixes)
 
 
 def _in_quarantine(conn: Connection, due: _Stretch) -> list[str]:

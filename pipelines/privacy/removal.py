@@ -43,6 +43,19 @@ def remove(client: "S3Client", bucket: str, prefix: str, is_gone: Callable[[str]
     return len(objects)
 
 
+def remove_older(client: "S3Client", bucket: str, prefix: str, is_due: Callable[[str], bool]) -> int:
+    """Remove older versions of objects below a prefix whose keys `is_due` names, deleted ones too; return how many."""
+    if client.get_bucket_versioning(Bucket=bucket).get("Status") is None:
+        return 0
+    removed = 0
+    for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+        for each in page.get("Versions", ()):
+            if not each["IsLatest"] and is_due(each["Key"]):
+                client.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
+                removed += 1
+    return removed
+
+
 def _objects(client: "S3Client", bucket: str, prefix: str) -> "Iterator[Page]":
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
         yield [{"Key": each["Key"]} for each in page.get("Contents", ())], []

@@ -4,23 +4,20 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 import dagster as dg
 import psycopg
 import pytest
-from aged import BEFORE, NEW, OLD, age, compared, differences
+from aged import BEFORE, NEW, OLD, age, compared, differences, dump
 from command import wpp_lake
 from dagster._core.definitions.schedule_definition import ScheduleExecutionData
 from erasing import PHONE, erase, everything, landed, landing_lines
 from factories import event, event_id, line, message, participant, sign
 from lake import Lake
 from project import ROOT
-from psycopg import sql
 
 from pipelines.db.queries import query
 from pipelines.landing.hours import today
@@ -36,7 +33,6 @@ from pipelines.privacy.apply import sweep
 from pipelines.privacy.done import Done
 from pipelines.privacy.expiry import ExpiryDateError, expire
 from pipelines.privacy.proof import verify as prove
-from pipelines.privacy.removal import remove
 from pipelines.redaction.erasures import ErasureList, NoSuchErasureError, lifted
 from pipelines.redaction.lines import read_eraser
 from pipelines.settings import LakeSettings, SettingsError
@@ -356,36 +352,12 @@ def test_a_file_that_is_lost_is_still_a_loss(aged: Lake) -> None:
     assert [(each.key, each.kind) for each in alarms(aged.connection)] == [(key, "missing")]
 
 
-def dump(lake: Lake) -> Callable[[], None]:
-    """Keep the tables as they are now; return what restores them."""
-    tables = [name for (name,) in lake.rows("select tablename from pg_tables where schemaname = 'public'")]
-    lake.connection.execute("create schema dump")
-    for name in tables:
-        lake.connection.execute(f"create table dump.{name} as table public.{name}".encode())
-
-    def restore() -> None:
-        with lake.connection.transaction():
-            lake.connection.execute("set local session_replication_role = replica")
-            for name in tables:
-                lake.connection.execute(sql.SQL("delete from public.{}").format(sql.Identifier(name)))
-                lake.connection.execute(sql.SQL("insert into public.{0} table dump.{0}").format(sql.Identifier(name)))
-
-    return restore
-
-
 @pytest.fixture
-def versioned(lake: Lake, sample: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lake]:
-    """Return a lake with two days whose landing bucket, one of its own, keeps versions."""
-    bucket = f"versioned-{uuid4()}"
-    lake.client.create_bucket(Bucket=bucket)
-    lake.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    monkeypatch.setenv("LANDING_BUCKET", bucket)
-    lake.settings = LakeSettings.from_environment()
-    lake.zone = type(lake.zone)(lake.settings)
+def versioned(lake: Lake, own_bucket: str, sample: list[dict[str, Any]]) -> Lake:
+    """Return a lake with two days whose landing bucket keeps versions."""
+    lake.client.put_bucket_versioning(Bucket=own_bucket, VersioningConfiguration={"Status": "Enabled"})
     age(lake, sample)
-    yield lake
-    remove(lake.client, bucket, "", lambda _: True)
-    lake.client.delete_bucket(Bucket=bucket)
+    return lake
 
 
 def test_no_older_version_is_left(versioned: Lake) -> None:

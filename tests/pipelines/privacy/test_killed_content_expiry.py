@@ -1,0 +1,120 @@
+"""An expiry of content that is killed at any of its steps is gone on with; until then nothing alarms."""
+
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from aged import BEFORE, NEW, OLD, age, compared
+from erasing import landing_lines
+from lake import Lake
+from project import ROOT
+
+from pipelines.loading.alarms import alarms
+from pipelines.loading.load import load, rebuild
+from pipelines.loading.pending import list_everything
+from pipelines.privacy.apply import sweep
+from pipelines.privacy.content_expiry import expire_content
+from pipelines.privacy.proof import verify as prove
+from pipelines.redaction.erasures import ErasureList
+
+# For each step that it reads a fork that expires content, and kills itself just before that step, or just after it.
+EXPIRIES = """
+import os, signal, sys
+from datetime import date
+import obstore, psycopg
+from pipelines.db.queries import query
+from pipelines.privacy.content_expiry import expire_content
+from pipelines.redaction.erasures import ErasureList
+from pipelines.settings import LakeSettings
+from pipelines.snapshots.bucket import SnapshotStore
+
+def put_of(key):
+    return "file" if key.startswith("whatsapp/") else "entry"
+
+def dies(when, step, name, call):
+    if step != name:
+        return call()
+    if when == "after":
+        call()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def expire(when, step):
+    put, execute, publish, end = obstore.put, psycopg.Connection.execute, SnapshotStore.put, ErasureList.supersede
+    names = {query(name): name for name in SQL}
+    obstore.put = lambda store, key, *rest, **more: dies(
+        when, step, put_of(key), lambda: put(store, key, *rest, **more))
+    psycopg.Connection.execute = lambda conn, text, *rest, **more: dies(
+        when, step, names.get(text) if isinstance(text, bytes) else None, lambda: execute(conn, text, *rest, **more))
+    SnapshotStore.put = lambda store, *rest: dies(when, step, "parquet", lambda: publish(store, *rest))
+    with psycopg.connect(settings.conninfo, autocommit=True) as conn:
+        expire_content(settings, conn, date.fromisoformat(sys.argv[1]), "T", "me")
+
+SQL = ("erasure/announce", "alarms/moved", "erasure/forget_events", "erasure/give_back", "content/describe",
+       "load/state", "erasure/quarantined", "content/done")
+settings = LakeSettings.from_environment()
+for order in sys.stdin:
+    pid = os.fork()
+    if pid == 0:
+        expire(*order.split())
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+"""
+# In the order in which they come.
+STEPS = [
+    ("after", "entry"),
+    ("after", "erasure/announce"),
+    ("before", "file"),
+    ("after", "file"),
+    ("after", "alarms/moved"),
+    ("after", "erasure/forget_events"),
+    ("before", "erasure/give_back"),
+    ("after", "content/describe"),
+    ("after", "load/state"),
+    ("after", "erasure/quarantined"),
+    ("before", "parquet"),
+    ("after", "parquet"),
+    ("before", "content/done"),
+]
+
+
+@pytest.fixture
+def aged(keyed: Lake, sample: list[dict[str, Any]]) -> Lake:
+    """Return a lake with an erasure key and two days."""
+    age(keyed, sample)
+    return keyed
+
+
+def test_killed_at_each_step(aged: Lake) -> None:
+    lines = {key: len(lines) for key, lines in landing_lines(aged).items()}
+    command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        for when, step in STEPS:
+            print(when, step, file=process.stdin, flush=True)
+            ended = int(process.stdout.readline())
+            assert ended == -signal.SIGKILL, f"{when} {step} was never reached"
+            list_everything(aged.connection, aged.zone)
+            assert alarms(aged.connection) == [], f"{when} {step}"
+            load(aged.connection, aged.zone, [OLD, NEW], "run")
+            assert compared(aged).differences == [], f"{when} {step}"
+        process.stdin.close()
+    (begun,) = ErasureList(aged.zone).entries()
+    done = expire_content(aged.settings, aged.connection, BEFORE, "T", "me")
+    assert done.erasure == begun
+    assert prove(aged.settings, aged.connection, begun.id)["matches"] == 0
+    assert {key: len(lines) for key, lines in landing_lines(aged).items()} == lines
+    content = aged.content()
+    rebuild(aged.connection, aged.zone, "again")
+    assert aged.content() == content
+
+
+@pytest.mark.parametrize("step", ["erasure/announce", "file", "load/state"])
+def test_a_sweep_goes_on_with_what_was_killed(aged: Lake, step: str) -> None:
+    command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
+    subprocess.run(command, cwd=ROOT, input=f"after {step}\n", text=True, check=True, capture_output=True)
+    (begun,) = ErasureList(aged.zone).entries()
+    sweep(aged.settings, aged.connection)
+    assert prove(aged.settings, aged.connection, begun.id)["matches"] == 0
