@@ -74,7 +74,7 @@ def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Do
     zone = LandingZone(settings)
     _begin(settings, conn)
     expired = expiry.sweep(settings, conn)
-    expired.add(content_expiry.sweep(settings, conn))
+    expired.add(content_expiry.sweep(settings, conn, full=full))
     erasures = [each for each in ErasureList(zone).entries() if each.lifted_at is None and each.kind != "before"]
     if not erasures:
         return expired

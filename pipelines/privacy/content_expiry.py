@@ -35,7 +35,10 @@ HOUR = timedelta(hours=1)
 
 
 class _Stretch(NamedTuple):
-    """What is due: received from `since` to `until`; and files that were put since the last look, at `swept`."""
+    """What is due: received from `since` to `until`, and files that were put since the last look, at `swept`.
+
+    Without `since` nothing was done before, and everything is looked through.
+    """
 
     since: datetime | None
     until: datetime
@@ -53,14 +56,15 @@ def expire_content(settings: LakeSettings, conn: Connection, before: date, refer
     return _carry_out(settings, conn, zone, begin(conn, zone, Order(before, reference, by, "facts")))
 
 
-def sweep(settings: LakeSettings, conn: Connection) -> Done:
+def sweep(settings: LakeSettings, conn: Connection, *, full: bool = False) -> Done:
     """Take out content that has expired and is there again: delivered again, restored, left by a kill.
 
-    The session holds the lock of erasures. Counts are named `content_...`, and only those of what changed.
+    `full`: all is looked through, whatever the database knows to be done. The session holds the lock of erasures.
+    Counts are named `content_...`, and only those of what changed.
     """
     zone = LandingZone(settings)
     erasure = expiry_of(ErasureList(zone).entries(), "facts")
-    done = _carry_out(settings, conn, zone, erasure) if erasure else Done()
+    done = _carry_out(settings, conn, zone, erasure, full=full) if erasure else Done()
     seen = {"files", "lines"}
     done.counts = Counter(
         {f"content_{name}": count for name, count in done.counts.items() if count and name not in seen}
@@ -69,7 +73,9 @@ def sweep(settings: LakeSettings, conn: Connection) -> Done:
     return done
 
 
-def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, erasure: Erasure) -> Done:
+def _carry_out(
+    settings: LakeSettings, conn: Connection, zone: LandingZone, erasure: Erasure, *, full: bool = False
+) -> Done:
     """Take content out of landing files, tables and snapshots, in this order, by what isn't done yet.
 
     How far it has come the database knows. A dump from before shows less, and what it shows is done again.
@@ -80,7 +86,7 @@ def _carry_out(settings: LakeSettings, conn: Connection, zone: LandingZone, eras
     announce(conn, eraser.erasures.listed)
     (began,) = conn.execute(query("load/moment")).fetchone() or (None,)
     since, swept = conn.execute(query("content/state")).fetchone() or (None, None)
-    due = _Stretch(since, erasure.latest(), swept)
+    due = _Stretch(None if full else since, erasure.latest(), None if full else swept)
     with done.step("landing zone"):
         done.counts += landing.rewrite(conn, zone, eraser, verifier, _Due(conn, due))
         done.counts["versions"] = _remove_versions(settings, due)
@@ -108,9 +114,11 @@ class _Due:
 
     def __call__(self, file: LandingFile) -> bool:
         """Tell whether a file is one of them."""
+        if self._due.since is None or self._is_new(file):
+            return True
         if file.hour < self._due.until:
-            return self._due.since is None or file.hour >= self._due.since or self._is_new(file)
-        return file.hour <= self._upto or file.hour in self._hours or self._is_new(file)
+            return file.hour >= self._due.since
+        return file.hour <= self._upto or file.hour in self._hours
 
 
 def _remove_versions(settings: LakeSettings, due: _Stretch) -> int:

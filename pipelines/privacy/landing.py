@@ -81,7 +81,6 @@ def rewrite(conn: Connection, zone: LandingZone, eraser: Eraser, verifier: Verif
                 done["changed_files"] += 1
                 done["changed_lines"] += len(changes)
         _follow(conn, written_before)
-        remove_versions(zone, [each.file.key for each in written_before])  # a kill may have left some
         if changing:
             _write(conn, zone, changing)
             _log.info("%d files looked through, %d lines written anew", done["files"], done["changed_lines"])
@@ -131,8 +130,6 @@ def _follow(conn: Connection, files: Iterable[FetchedFile]) -> None:
 
 def remove_versions(zone: LandingZone, keys: Iterable[str]) -> int:
     """Remove what a bucket with versions keeps of these objects beside their newest one; return how many that was."""
-    if not (keys := list(keys)):
-        return 0
     client = object_store.client(zone.settings)
     return remove_older(client, zone.settings.landing_bucket, keys)
 

@@ -5,7 +5,7 @@ from quarantined_events
 where case
     when landing_key collate "C" < %(below)s
         then %(first)s::text is null or landing_key collate "C" >= %(first)s
-    else first_seen >= %(swept)s
+    else %(swept)s::timestamptz is null or first_seen >= %(swept)s
 end
 group by landing_key
 order by landing_key;

@@ -31,13 +31,14 @@ from pipelines.landing.zone import LandingZone
 from pipelines.loading.load import load
 from pipelines.orchestration.metrics import Metrics
 from pipelines.privacy.apply import sweep
+from pipelines.privacy.content_expiry import expire_content
 from pipelines.privacy.expiry import expire
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.write import write_snapshots
 
 WHO = ("receiver", "pipelines", "reader", "metrics")
-KEYS = (*WHO, "expiry")
+KEYS = (*WHO, "expiry", "content")
 LANDING, SNAPSHOTS = "wpp-landing", "wpp-snapshots"
 LANDED, PROBE, OTHER = "whatsapp/date=2026-05-21/hour=04/a.jsonl", ".readyz", "other"
 PARQUET = "whatsapp_events/date=2026-05-21/whatsapp_events.parquet"
@@ -206,7 +207,12 @@ def test_an_expiry_needs_its_own_policy_and_a_sweep_after_it_none(
         return LakeSettings.from_environment()
 
     before = date(2026, 5, 22)
+    monkeypatch.setenv("ERASURE_KEY", "0123456789abcdef0123456789abcdef")
     with psycopg.connect(database_url, autocommit=True) as connection:
+        with pytest.raises(PermissionDeniedError):
+            expire_content(settings_of("pipelines"), connection, before, "T", "me")
+        assert expire_content(settings_of("content"), connection, before, "T", "me").counts["changed_files"] == 1
+        assert sweep(settings_of("pipelines"), connection).counts.total() == 0
         with pytest.raises(PermissionDeniedError):
             expire(settings_of("pipelines"), connection, before, "T", "me")
         assert expire(settings_of("expiry"), connection, before, "T", "me").counts["files"] == 1

@@ -256,6 +256,23 @@ def test_a_restored_older_dump_is_swept(aged: Lake) -> None:
     assert differences(aged) == []
 
 
+def test_what_came_before_its_event_did_is_found_by_a_full_sweep(keyed: Lake) -> None:
+    """An hour that was forgotten is loaded after a delivery of a later one, whose content the tables have."""
+    keyed.land(line(event(message(WHO, text="segredo")), "other", OLD), at=OLD)
+    load(keyed.connection, keyed.zone, [OLD], "run")
+    expired(keyed)
+    late = OLD + timedelta(hours=1)
+    keyed.land(line(event(message(WHO, text="segredo")), "a", late), at=late)
+    keyed.land(line(event(message(WHO, text="segredo", more=1)), "a", LATER), at=LATER)
+    for hour in (LATER, late):
+        load(keyed.connection, keyed.zone, [hour], "run")
+    sweep(keyed.settings, keyed.connection, full=True)
+    assert "segredo" not in everything(keyed)
+    assert proved(keyed) == {}
+    kept = keyed.content()
+    assert made_anew(keyed) == kept
+
+
 def test_of_a_group_the_description_goes_from_past_states_too(keyed: Lake) -> None:
     keyed.land(line(event(METADATA, kind="groups.metadata"), "m", OLD), at=OLD)
     load(keyed.connection, keyed.zone, [OLD], "run")
@@ -310,16 +327,22 @@ def test_what_is_no_event_leaves_a_tombstone_in_quarantine_too(keyed: Lake) -> N
     assert proved(keyed) == {}
 
 
-def test_a_forged_delivery_of_such_an_event_leaves_a_tombstone(keyed: Lake) -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_forged_delivery_of_such_an_event_leaves_a_tombstone(keyed: Lake, *, is_first: bool) -> None:
     keyed.land(line(event(message(WHO, text="segredo")), "a", OLD), at=OLD)
     load(keyed.connection, keyed.zone, [OLD], "run")
-    expired(keyed)
+    if is_first:
+        expired(keyed)
     body = event(message(WHO, text="segredo"))
     foreign = encode_line(event_id("a"), LATER, "current", sign(body, event_id("a"), secret="another"), body)
     good = line(event(message(WHO, text="novo")), "b", LATER)
     keyed.land(foreign, good, at=LATER)
     load(keyed.connection, keyed.zone, [LATER], "run")
-    sweep(keyed.settings, keyed.connection)
+    if is_first:
+        sweep(keyed.settings, keyed.connection)
+    else:
+        expired(keyed)
+    assert proved(keyed) == {}
     assert "segredo" not in everything(keyed)
     assert b"segredo" not in b"".join(bytes(raw) for (raw,) in keyed.rows("select raw from quarantined_events"))
 
