@@ -72,7 +72,8 @@ class Lateness(TypedDict):
 class Status(TypedDict):
     """The object that `wpp-lake status --json` prints, with times as ISO 8601 has them; docs/spec.md says all of it.
 
-    `rules` has the version of the extraction rules: the `oldest` that tables were made by, and the `current` one.
+    `rules` has the version of the extraction rules: the `oldest` that tables were made by, and the `current` one;
+    `expired` the dates before which `all` has expired, and `content`.
     """
 
     at: datetime
@@ -87,6 +88,7 @@ class Status(TypedDict):
     changed_files: list[str]
     load_verify: bool
     rules: dict[str, int]
+    expired: dict[str, str | None]
     reconcile: Reconciled | None
     failed_runs: list[FailedRun]
     console: str | None
@@ -100,7 +102,7 @@ def collect(settings: LakeSettings, *, listing: Listing = Listing.EVERYTHING) ->
     status = Status(
         at=datetime.now(UTC), processes=processes(settings), lateness=None, counts={}, rows={}, quarantine={},
         snapshots={}, snapshot_files={}, missing_files=[], changed_files=[], load_verify=settings.load_verify, rules={},
-        reconcile=None, failed_runs=[], console=settings.wpp_lake_dagster_url, disks=[], days_left={}, errors=[],
+        expired={}, reconcile=None, failed_runs=[], console=settings.wpp_lake_dagster_url, disks=[], days_left={}, errors=[],
     )  # fmt: skip
     with _noting(status, "disks"):
         status["disks"] = disks(settings)
@@ -148,7 +150,9 @@ def notes(status: Status) -> list[str]:
     """Return what is worth knowing, and no fault."""
     old = "the tables are of older rules: `wpp-lake rebuild` makes them anew"
     unverified = "LOAD_VERIFY=false: whatever is landed is loaded, signed or not"
-    return [old] * is_of_older_rules(status) + [unverified] * (not status["load_verify"])
+    expired = {"everything": status["expired"].get("all"), "content": status["expired"].get("content")}
+    gone = [f"{what} received before {before} has expired" for what, before in expired.items() if before]
+    return [old] * is_of_older_rules(status) + [unverified] * (not status["load_verify"]) + gone
 
 
 def _late(status: Status) -> Iterator[str]:
@@ -183,6 +187,7 @@ def _add_figures(status: Status, settings: LakeSettings, listing: Listing) -> No
     """Add what the database says, and what waits in the landing zone."""
     with connect(settings) as conn:
         status["rules"] = _rules(conn)
+        status["expired"] = conn.cursor(row_factory=dict_row).execute(query("expired")).fetchone() or {}
         found, status["rows"] = lake.figures(conn), lake.rows(conn)
         for state, reason, entries in found.quarantine:
             status["quarantine"].setdefault(state, {})[reason] = entries

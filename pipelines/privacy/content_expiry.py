@@ -35,7 +35,7 @@ HOUR = timedelta(hours=1)
 
 
 class _Stretch(NamedTuple):
-    """What is due: received from `since` to `until`, and files that were put since the last look, at `swept`.
+    """The part that is due: received from `since` to `until`, and files that were put since the last look, at `swept`.
 
     Without `since` nothing was done before, and everything is looked through.
     """
@@ -152,6 +152,6 @@ def _write_dates(settings: LakeSettings, conn: Connection, due: _Stretch, *, sta
         write_catalogue(settings, store, day, only_stale=True)
     past = [day for day in map(date.fromisoformat, store.dates(parquet.GROUPS)) if day < due.until.date()]
     written = parquet.strip_states(settings, store, [day for day in past if not due.since or day >= due.since.date()])
-    keys = [snapshot_key(table, day) for table in (EVENTS, FIELDS) for day in days]
-    landing.remove_older(object_store.client(settings), settings.snapshot_bucket, [*keys, *written])
+    if keys := [*written, *(snapshot_key(table, day) for table in (EVENTS, FIELDS) for day in days)]:
+        landing.remove_older(object_store.client(settings), settings.snapshot_bucket, keys)
     return len(days)

@@ -13,6 +13,7 @@ from factories import event, event_id, group, line, message, participant, sign
 from lake import Lake
 from psycopg import sql
 
+from pipelines.cli.status import Listing, collect, notes
 from pipelines.landing.hours import today
 from pipelines.loading.load import load, rebuild
 from pipelines.orchestration.definitions import defs
@@ -414,6 +415,18 @@ def test_a_date_that_is_not_there_yet_is_refused(aged: Lake) -> None:
     with pytest.raises(ExpiryDateError, match="is after today"):
         expired(aged, today() + timedelta(days=2))
     assert ErasureList(aged.zone).entries() == []
+
+
+def test_it_is_told(aged: Lake) -> None:
+    expired(aged)
+    assert compared(aged).told["events whose content has expired"] == 294
+    expire(aged.settings, aged.connection, date(2026, 5, 2), "T", "me")
+    found = collect(aged.settings, listing=Listing.NOTHING)
+    assert found["expired"] == {"all": "2026-05-02", "content": "2026-05-22"}
+    assert notes(found)[-2:] == [
+        "everything received before 2026-05-02 has expired",
+        "content received before 2026-05-22 has expired",
+    ]
 
 
 def test_the_verb(aged: Lake) -> None:
