@@ -102,7 +102,8 @@ def collect(settings: LakeSettings, *, listing: Listing = Listing.EVERYTHING) ->
     status = Status(
         at=datetime.now(UTC), processes=processes(settings), lateness=None, counts={}, rows={}, quarantine={},
         snapshots={}, snapshot_files={}, missing_files=[], changed_files=[], load_verify=settings.load_verify, rules={},
-        expired={}, reconcile=None, failed_runs=[], console=settings.wpp_lake_dagster_url, disks=[], days_left={}, errors=[],
+        expired={}, reconcile=None, failed_runs=[], console=settings.wpp_lake_dagster_url, disks=[], days_left={},
+        errors=[],
     )  # fmt: skip
     with _noting(status, "disks"):
         status["disks"] = disks(settings)
