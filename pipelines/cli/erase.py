@@ -84,6 +84,9 @@ def apply(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
     by: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who carries it out; without it the user of this machine.")
     ] = None,
+    scrubbed: Annotated[
+        bool, typer.Option("--scrub", help="Clean the files of PostgreSQL and of `up`'s store afterwards, too.")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -95,6 +98,10 @@ def apply(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
 
         meant = _who(conn, who, event, group, lid, not_lid)
         done = carry_out(settings, conn, Request(meant, reference, by or getpass.getuser(), ever))
+        if scrubbed:
+            from pipelines.privacy.scrub import scrub
+
+            scrub(settings, conn, done)
     _print_done(done, as_json=as_json)
 
 
