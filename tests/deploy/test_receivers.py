@@ -17,7 +17,17 @@ from uuid import uuid4
 import pytest
 from caddy_process import EVENTS, Caddy, start_caddy
 from mypy_boto3_s3 import S3Client
-from receiver_process import CURRENT, Receiver, event, new_id, settings_env, spawned, start_receiver, wait_for_port
+from receiver_process import (
+    CURRENT,
+    Receiver,
+    check_ready,
+    event,
+    new_id,
+    settings_env,
+    spawned,
+    start_receiver,
+    wait_for_port,
+)
 from senders import (
     Load,
     Reckoning,
@@ -31,7 +41,7 @@ from senders import (
 )
 from servers import S3, bucket
 
-from devstack.waiting import free_ports
+from devstack.waiting import free_ports, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -72,13 +82,13 @@ def run_one(s3: S3, landing: str, port: int, ends: ExitStack) -> Receiver:
     return ends.enter_context(start_receiver(s3, landing, wait_ready=False, RECEIVER_PORT=str(port)))
 
 
-def restart(receiver: Receiver, s3: S3, landing: str, ends: ExitStack, how: signal.Signals) -> int:
-    """End a receiver and start it again on its port, until it acknowledges events again; return its exit code."""
+def restart(receiver: Receiver, s3: S3, landing: str, ends: ExitStack, how: signal.Signals) -> tuple[int, Receiver]:
+    """End a receiver and start it again on its port; return its exit code, and the new one, which is ready."""
     receiver.process.send_signal(how)
     code = receiver.process.wait(30)
     again = run_one(s3, landing, receiver.port, ends)
-    wait_for(lambda: acknowledged_by(again) > 0, "the restarted receiver's first event")
-    return code
+    wait_until(lambda: check_ready(again), "the receiver that was started again")
+    return code, again
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +101,14 @@ def rounds(s3: S3, s3_client: S3Client, tmp_path_factory: pytest.TempPathFactory
         tls = Tls(EVENTS, ssl.create_default_context(cafile=caddy.authority))
         with closed_loop(f"https://127.0.0.1:{caddy.https_port}", senders=SENDERS, tls=tls) as load:
             load.wait_for_acknowledgements(3 * ENOUGH)
-            shares, codes = [acknowledged_by(receiver) for receiver in three], []
+            shares, ended = [acknowledged_by(receiver) for receiver in three], []
             for receiver, how in zip(three, (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM), strict=True):
-                codes.append(restart(receiver, s3, landing, ends, how))
+                ended.append(restart(receiver, s3, landing, ends, how))
                 load.wait_for_acknowledgements(ENOUGH)
+            wait_for(lambda: all(acknowledged_by(again) for _, again in ended), "an event to each of the new ones")
         deliver_the_rest(load)
         found = {each.event_id for each in landed_events(s3, landing)}
-        yield Rounds(shares, codes, load, reckon(load, s3, landing), found)
+        yield Rounds(shares, [code for code, _ in ended], load, reckon(load, s3, landing), found)
 
 
 def test_events_are_spread_over_all(rounds: Rounds) -> None:
