@@ -178,6 +178,19 @@ def test_a_run_that_only_slept_ends_as_what_it_comes_to(lake: Lake, instance: dg
     assert lake.rows("select deliveries from whatsapp_events") == [(1,)]
 
 
+def test_a_load_at_work_forgets_its_hour_whatever_ticks_see_meanwhile(lake: Lake, instance: dg.DagsterInstance) -> None:
+    """Else each hour of a backlog would be asked for twice: a tick notes anew what nobody has taken."""
+    note = "select noted_at from pending_hours"
+    lake.land(line(event()))
+    assert tick(instance) == [hour_key(HOUR)]
+    noted = lake.rows(note)
+    assert tick(instance) == [hour_key(HOUR)]
+    assert (again := lake.rows(note)) != noted
+    run_of(instance)
+    assert tick(instance) == []
+    assert lake.rows(note) == again
+
+
 STARTED, STARTING = dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING
 
 
