@@ -64,7 +64,7 @@ test-stack: venv ## Run the tests of the whole stack with Dagster
 	$(BIN)/python -m pytest -m stack --numprocesses auto --dist loadfile $(ARGS)
 
 test-scale: venv ## Run the test of runs on two workers, each with a host name and process ids of its own
-	$(BIN)/python -m pytest -m scale $(ARGS)
+	$(BIN)/python -m pytest -m scale tests/pipelines/orchestration/test_scale.py $(ARGS)
 
 # What drives a browser: only this needs it. The browser itself is Debian's.
 $(VENV)/.installed-browser: tests/browser/requirements.lock $(VENV)/.installed
