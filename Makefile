@@ -97,13 +97,14 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --no-strip-extra
 	--no-header --no-annotate --no-emit-index-url pyproject.toml
 
 lock: ## Pin what pyproject.toml asks for, with hashes and without registry addresses (needs uv)
-	$(PIN) --extra devstack --extra notebooks --extra test --extra celery --output-file requirements.lock
-	$(PIN) --extra devstack --extra notebooks --extra test --extra celery --extra bench --extra mutants \
+	$(PIN) --extra celery --extra devstack --extra k8s --extra notebooks --extra test --output-file requirements.lock
+	$(PIN) --extra celery --extra devstack --extra k8s --extra notebooks --extra test --extra bench --extra mutants \
 		--constraint requirements.lock --output-file benchmarks/requirements.lock
 	$(PIN) --extra lab --extra notebooks --constraint requirements.lock --output-file requirements-lab.lock
 	$(PIN) --extra browser --constraint requirements.lock --output-file tests/browser/requirements.lock
 	echo 'setuptools>=80' | $(PIN) --constraint requirements.lock --output-file deploy/requirements.lock -
 	echo 'setuptools>=80' | $(PIN) --extra celery --constraint requirements.lock --output-file deploy/requirements-celery.lock -
+	echo 'setuptools>=80' | $(PIN) --extra k8s --constraint requirements.lock --output-file deploy/kubernetes/requirements.lock -
 
 bench: bench-receiver bench-loader bench-snapshot bench-tick ## Run every benchmark
 

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 # As root a namespace needs nothing else; anybody else, and root without that right, needs a user namespace as well.
 _WAYS = (("unshare", "--net"), ("unshare", "--user", "--map-root-user", "--net"))
@@ -30,6 +31,11 @@ def enter(way: Sequence[str], pid: int) -> tuple[str, ...]:
         return ()
     user = ("--user", "--preserve-credentials") if "--user" in way else ()
     return ("nsenter", "--target", str(pid), *user, "--net")
+
+
+def is_apart(pid: int) -> bool:
+    """Tell whether a process has another network namespace than this one."""
+    return Path(f"/proc/{pid}/ns/net").readlink() != Path("/proc/self/ns/net").readlink()
 
 
 def _works(command: Sequence[str]) -> bool:

@@ -6,6 +6,7 @@ the buckets hold.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -25,6 +26,7 @@ from botocore.config import Config
 from devstack import namespaces
 from devstack.errors import StackError
 from devstack.processes import dies_with_parent, output_of
+from devstack.waiting import wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client  # stubs: only the test extra installs them
@@ -133,13 +135,41 @@ class Seaweed:
         The objects of one bucket are synced to the disk (fsync) before it answers. It can be made to refuse puts into
         every bucket, at once and by 500; reading and deleting go on.
         """
-        inside = namespaces.enter(self.namespace, pid)
-        shell = [*inside, _binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"]
         rules = {f"/buckets/{synced_bucket}/": "-fsync=true", "/buckets/": f"-readOnly={str(refuse).lower()}"}
         words = "".join(f"fs.configure -locationPrefix={where} {rule} -apply\n" for where, rule in rules.items())
-        said = output_of(shell, input=words, cwd=self.folder, env=self.environment(), timeout=30)
+        said = self._shell(pid, words)
         if '"fsync":  true' not in said or ('"readOnly":  true' in said.rpartition("locations")[2]) is not refuse:
             raise StackError(f"SeaweedFS didn't take its storage rules: {said}")
+
+    def vacuum(self, pid: int, client: "S3Client") -> None:
+        """Have the server, which has this process id, write its volumes anew, without deleted objects.
+
+        Raises StackError. It deletes objects' bytes in its own time, in the order of the requests: all are gone once
+        those of one that was deleted last are.
+        """
+        before = self._deleted(pid)
+        check_bucket(client, self.buckets[0])
+        wait_until(lambda: self._check_deletes(pid, before), "the store's deletion")
+        wait_until(lambda: self._check_vacuumed(pid), "the store's vacuum")
+
+    def _check_deletes(self, pid: int, before: int) -> None:
+        if self._deleted(pid) <= before:
+            raise StackError("the last deleted object isn't counted yet")
+
+    def _check_vacuumed(self, pid: int) -> None:
+        self._shell(pid, "lock\nvolume.vacuum -garbageThreshold=0\nunlock\n")
+        if left := self._deleted(pid):
+            raise StackError(f"{left} deleted objects are in its volumes")
+
+    def _deleted(self, pid: int) -> int:
+        """Return how many objects are deleted and still in their volumes, which tell it every few seconds."""
+        return sum(map(int, re.findall(r"\bDeleteCount:(\d+)", self._shell(pid, "volume.list\n"))))
+
+    def _shell(self, pid: int, words: str) -> str:
+        """Return what the server's shell says to these lines. Raises StackError."""
+        inside = namespaces.enter(self.namespace, pid)
+        shell = [*inside, _binary(), "shell", f"-master=127.0.0.1:{self.ports[1]}"]
+        return output_of(shell, input=words, cwd=self.folder, env=self.environment(), timeout=30)
 
     def _distrust_indexes_after_reboot(self) -> None:
         """Remove the volumes' indexes if the machine has restarted since; the server makes them anew from the volumes.

@@ -36,13 +36,18 @@ class State(BaseModel, frozen=True, hide_input_in_errors=True):
     s3_ports: tuple[int, ...] = ()
 
     @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Return the folder's state as it is."""
+        return cls.model_validate_json((folder / "state.json").read_bytes())
+
+    @classmethod
     def load(cls, folder: Path, reserved: Collection[int]) -> Self:
         """Return the folder's state, made now if there is none. If a port is taken or `reserved`, all are replaced.
 
         Raises StackError for a file that lacks what can't be made anew: a password would not be that of the database.
         """
         file = folder / "state.json"
-        state = cls.model_validate_json(file.read_bytes()) if file.exists() else cls()
+        state = cls.read(folder) if file.exists() else cls()
         if file.exists() and (lacking := KEPT - state.model_fields_set):
             raise StackError(f"{file} lacks {', '.join(sorted(lacking))}")
         ports = (state.postgres_port, *state.s3_ports)

@@ -100,7 +100,7 @@ def start_caddy(folder: Path, receiver_port: int, console_port: int, **env: str)
         "CERT_ISSUER": "internal",
         "ACME_EMAIL": "somebody@example.org",
         "RECEIVER_HOSTNAME": EVENTS,
-        "RECEIVER_PORT": str(receiver_port),
+        "RECEIVERS": f"127.0.0.1:{receiver_port}",
         "CONSOLE_HOSTNAME": CONSOLE,
         "CONSOLE_PORT": str(console_port),
         "CONSOLE_USER": CONSOLE_USER,

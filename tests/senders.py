@@ -5,6 +5,7 @@ meanwhile, what is expected.
 """
 
 import asyncio
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -27,6 +28,7 @@ from receiver.landing import PREFIX
 
 PATIENCE_SECONDS = 15.0  # the collector's
 BACKOFF_SECONDS = 0.1
+REST_SECONDS = 30
 MEGABYTE = 1024 * 1024
 
 
@@ -69,12 +71,21 @@ class Sent:
     acknowledged: bool = False
 
 
+@dataclass(frozen=True)
+class Tls:
+    """A proxy's host name, and whose certificates are trusted with it."""
+
+    name: str
+    trusted: ssl.SSLContext
+
+
 class Load:
     """What senders have sent to some receivers, and how they were answered. Bodies are of `body_bytes` each."""
 
-    def __init__(self, urls: Sequence[str], body_bytes: int) -> None:
+    def __init__(self, urls: Sequence[str], body_bytes: int, tls: Tls | None = None) -> None:
         self.urls = urls
         self.body_bytes = body_bytes
+        self.tls = tls
         self.sent: dict[str, Sent] = {}
         self.answers: Counter[int] = Counter()  # by status
         self.unanswered = 0  # the connection was refused or broke
@@ -98,14 +109,22 @@ class Load:
         enough = self.answers[status] + more
         wait_for(lambda: self.answers[status] >= enough, f"{more} answers {status}")
 
+    def session(self) -> aiohttp.ClientSession:
+        """Return a session with as many connections as there are postings."""
+        timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
+        trusted = self.tls.trusted if self.tls else True
+        return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, ssl=trusted), timeout=timeout)
+
     async def post(self, session: aiohttp.ClientSession, event_id: str) -> bool:
         """Post an event once; return whether it was acknowledged."""
         sent, body = self.sent.setdefault(event_id, Sent()), self.body(event_id)
         url = self.urls[len(self.sent) % len(self.urls)]
         sent.postings += 1
+        name = self.tls.name if self.tls else None
+        headers = signed(event_id, body) | ({"Host": name} if name else {})
         began = time.monotonic()
         try:
-            async with session.post(url + CURRENT, data=body, headers=signed(event_id, body)) as answer:
+            async with session.post(url + CURRENT, data=body, headers=headers, server_hostname=name) as answer:
                 await answer.read()
         except TimeoutError:
             self.too_late += 1
@@ -123,6 +142,15 @@ class Load:
         return sent.acknowledged
 
 
+async def _the_rest(load: Load) -> None:
+    """Post each event that isn't acknowledged until it is."""
+    never = asyncio.Event()
+    async with load.session() as session, asyncio.timeout(REST_SECONDS):
+        for event_id in [event_id for event_id, sent in load.sent.items() if not sent.acknowledged]:
+            while not await load.post(session, event_id):
+                await _pause(BACKOFF_SECONDS, never)
+
+
 async def _closed_loop(load: Load, senders: int, stop: asyncio.Event) -> None:
     """Let each sender post event after event, each until it is acknowledged."""
 
@@ -132,13 +160,13 @@ async def _closed_loop(load: Load, senders: int, stop: asyncio.Event) -> None:
             while not await load.post(session, event_id) and not stop.is_set():
                 await _pause(BACKOFF_SECONDS, stop)
 
-    async with _session() as session:
+    async with load.session() as session:
         await asyncio.gather(*(deliver(session) for _ in range(senders)))
 
 
 async def _open_loop(load: Load, per_second: float, stop: asyncio.Event) -> None:
     """Post new events at a rate, whatever becomes of them."""
-    async with _session() as session, asyncio.TaskGroup() as postings:
+    async with load.session() as session, asyncio.TaskGroup() as postings:
         while not stop.is_set():
             postings.create_task(load.post(session, new_id()))
             await _pause(1 / per_second, stop)
@@ -150,17 +178,19 @@ async def _pause(seconds: float, stop: asyncio.Event) -> None:
             await stop.wait()
 
 
-def _session() -> aiohttp.ClientSession:
-    timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
-    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout)
-
-
 @contextmanager
-def closed_loop(*urls: str, senders: int = 16, body_bytes: int = 300, resumed: Load | None = None) -> Iterator[Load]:
+def closed_loop(
+    *urls: str, senders: int = 16, body_bytes: int = 300, resumed: Load | None = None, tls: Tls | None = None
+) -> Iterator[Load]:
     """Run senders that post again what isn't acknowledged; they finish what they are at when the block ends."""
-    load = resumed or Load(urls, body_bytes)
+    load = resumed or Load(urls, body_bytes, tls)
     with in_background(partial(_closed_loop, load, senders)):
         yield load
+
+
+def deliver_the_rest(load: Load) -> None:
+    """Post what the senders left without an acknowledgement until all of it has one, as an outbox does."""
+    asyncio.run(_the_rest(load))
 
 
 @contextmanager

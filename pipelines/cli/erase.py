@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pipelines.db.connection import Connection
     from pipelines.privacy.done import Done
     from pipelines.privacy.people import Who
+    from pipelines.settings import LakeSettings
 
 app = typer.Typer(no_args_is_help=True, help="Forget a person, an event or a group, with proof.")
 WhoOption = Annotated[str | None, typer.Argument(metavar="WHO", help="A phone number, or a LID as 123@lid.")]
@@ -28,6 +29,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def _who(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
+    settings: "LakeSettings",
     conn: "Connection",
     who: str | None,
     event: UUID | None,
@@ -35,13 +37,17 @@ def _who(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
     own: list[str] | None,
     others: list[str] | None,
 ) -> "Who":
+    from pipelines.landing.zone import LandingZone
     from pipelines.privacy.people import of_event, of_group, of_person
+    from pipelines.redaction.erasures import ErasureList
 
     if sum(each is not None for each in (who, event, group)) != 1:
         fail("name one of WHO, --event and --group")
     if event:
         return of_event(conn, event)
-    return of_group(group) if group else of_person(conn, who or "", own or (), others or ())
+    if group:
+        return of_group(ErasureList(LandingZone(settings)), group)
+    return of_person(conn, who or "", own or (), others or ())
 
 
 @app.command("plan")
@@ -59,7 +65,7 @@ def plan(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
     with connect_lake(data_dir) as conn:
         from pipelines.privacy.plan import plan as look
 
-        meant = _who(conn, who, event, group, lid, not_lid)
+        meant = _who(settings, conn, who, event, group, lid, not_lid)
         places = look(settings, conn, meant)
     if as_json:
         shown = {"kind": meant.kind, "names": meant.names, "told": meant.told}
@@ -84,6 +90,9 @@ def apply(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
     by: Annotated[
         str | None, typer.Option(metavar="NAME", help="Who carries it out; without it the user of this machine.")
     ] = None,
+    scrubbed: Annotated[
+        bool, typer.Option("--scrub", help="Clean the files of PostgreSQL and of `up`'s store afterwards, too.")
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
@@ -93,8 +102,12 @@ def apply(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
         from pipelines.privacy.apply import Request
         from pipelines.privacy.apply import apply as carry_out
 
-        meant = _who(conn, who, event, group, lid, not_lid)
+        meant = _who(settings, conn, who, event, group, lid, not_lid)
         done = carry_out(settings, conn, Request(meant, reference, by or getpass.getuser(), ever))
+        if scrubbed:
+            from pipelines.privacy.scrub import scrub
+
+            scrub(settings, conn, done)
     _print_done(done, as_json=as_json)
 
 

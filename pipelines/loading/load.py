@@ -30,7 +30,7 @@ from pipelines.loading.batches import Batch, in_batches
 from pipelines.loading.events import OvertakenError
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.pending import forget_hours, list_everything, pending
-from pipelines.loading.store import exclusive_transaction, store
+from pipelines.loading.store import ErasedMeanwhileError, exclusive_transaction, store
 from pipelines.prefetch import prefetch
 from pipelines.redaction.lines import Eraser, read_eraser
 
@@ -63,28 +63,45 @@ def load(conn: Connection, zone: LandingZone, hours: Iterable[datetime], run_id:
 
     `conn` is in autocommit mode. Any number of loads may run at once. A batch that fails leaves those before it loaded;
     the next load goes on from there. What of these hours isn't what was loaded becomes an alarm; files of hours that
-    have expired are passed over. Raises NoSecretError, ErasureKeyError, ErasedMeanwhileError.
+    have expired are passed over. Raises NoSecretError, ErasureKeyError, and ErasedMeanwhileError where the database
+    knows a list of erasures that the landing bucket hasn't.
     """
-    verifier = zone.verifier()
-    eraser = read_eraser(zone, verifier)
-    announce(conn, eraser.erasures.listed)
-    done, loaded, began = LoadCounts(), 0, time.monotonic()
+    verifier, done = zone.verifier(), LoadCounts()
     hours = sorted({hour.replace(minute=0, second=0, microsecond=0) for hour in hours})
     (moment,) = conn.execute(query("load/moment")).fetchone() or (None,)
-    waiting = (file for hour in hours for file in pending(conn, zone, hour, Watch(conn, zone, hour)))
     with _at_speed():
-        while files := list(islice(waiting, LISTED_FILES)):
-            conn.execute(query("load/staging_tables"))
-            left = sum(file.size for file in files)
-            for batch in _read_ahead(zone, verifier, eraser, files):
-                done += load_batch(conn, batch, run_id)
-                size = sum(file.size for file in batch.files)
-                loaded, left = loaded + size, left - size
-                del batch  # while the next one is read to its end
-                _log.info("%s", progress(done, loaded, left, time.monotonic() - began))
+        while True:
+            eraser = read_eraser(zone, verifier)
+            try:
+                for counts in _load_pending(conn, zone, eraser, hours, run_id):
+                    done += counts
+                break
+            except ErasedMeanwhileError:
+                if read_eraser(zone, verifier).erasures.revision == eraser.erasures.revision:
+                    raise
+                _log.info("the list of erasures has changed: what is left is read by the new one")
     forget_hours(conn, hours, moment)
     log_alarms(conn)
     return done
+
+
+def _load_pending(
+    conn: Connection, zone: LandingZone, eraser: Eraser, hours: Iterable[datetime], run_id: str
+) -> Iterator[LoadCounts]:
+    """Load what the ledger lacks of hours, and yield each batch's counts. Raises ErasedMeanwhileError."""
+    verifier = zone.verifier()
+    announce(conn, eraser.erasures.listed)
+    done, loaded, began = LoadCounts(), 0, time.monotonic()
+    waiting = (file for hour in hours for file in pending(conn, zone, hour, Watch(conn, zone, hour)))
+    while files := list(islice(waiting, LISTED_FILES)):
+        conn.execute(query("load/staging_tables"))
+        left = sum(file.size for file in files)
+        for batch in _read_ahead(zone, verifier, eraser, files):
+            yield (counts := load_batch(conn, batch, run_id))
+            size = sum(file.size for file in batch.files)
+            done, loaded, left = done + counts, loaded + size, left - size
+            del batch  # while the next one is read to its end
+            _log.info("%s", progress(done, loaded, left, time.monotonic() - began))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.errors import WppLakeError
 from pipelines.parsing.jids import group_jid, person
-from pipelines.redaction.erasures import Kind
+from pipelines.redaction.erasures import ErasureList, Kind, subjects_of
 from pipelines.redaction.subjects import event_name, lid_name, message_name, phone_name, spellings
 
 _SEPARATORS = re.compile(r"[ ().+/-]")
@@ -84,11 +84,16 @@ def of_event(conn: Connection, event_id: UUID) -> Who:
     return Who("event", (event_name(str(event_id)), *(message_name(each) for each in found if each)))
 
 
-def of_group(text: str) -> Who:
-    """Return a group by its address. Raises WhoError."""
+def of_group(listed: ErasureList, text: str) -> Who:
+    """Return a group by its address, and by the one under which it goes on if it held the number of somebody erased.
+
+    Raises WhoError, and ErasureKeyError where people were erased.
+    """
     if not group_jid(text):
         raise WhoError("a group's address ends in @g.us")
-    return Who("group", (text,))
+    erased = [each for each in listed.entries() if each.kind == "person"]
+    now = subjects_of(listed.key(), erased).redacted(text) if erased else text
+    return Who("group", (text,)) if now == text else Who("group", (text, now), (f"{text} goes on as {now}",))
 
 
 def _lid(text: str) -> str:

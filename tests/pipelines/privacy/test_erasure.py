@@ -103,7 +103,7 @@ def test_the_proof_of_an_event_and_of_a_group_finds_what_somebody_put_back(fille
     )
     ((event, payload),) = found
     group = "120363001010000002@g.us"
-    ours = [(of_event(filled.connection, event), "T-1"), (of_group(group), "T-2")]
+    ours = [(of_event(filled.connection, event), "T-1"), (of_group(ErasureList(filled.zone), group), "T-2")]
     done = [apply(filled.settings, filled.connection, Request(who, reference, "me")) for who, reference in ours]
     of_the_event, of_the_group = (each.erasure.id for each in done if each.erasure)
     for each in (of_the_event, of_the_group):
@@ -354,9 +354,26 @@ def test_an_event_is_erased_with_its_copies(keyed: Lake) -> None:
 
 def test_a_group_is_erased_with_everything_in_it(filled: Lake) -> None:
     jid = "120363001010000002@g.us"
-    apply(filled.settings, filled.connection, Request(of_group(jid), "T", "me"))
+    apply(filled.settings, filled.connection, Request(of_group(ErasureList(filled.zone), jid), "T", "me"))
     assert jid not in everything(filled)
     assert filled.rows("select count(*) from whatsapp_groups") == [(3,)]
+    content = filled.content()
+    rebuild(filled.connection, filled.zone, "again")
+    assert filled.content() == content
+    assert differences(filled) == []
+
+
+def test_a_group_that_lost_its_creators_number_is_erased_by_the_id_that_people_know(filled: Lake) -> None:
+    [(former,)] = filled.rows("select external_jid from whatsapp_groups where external_jid ~ '^[0-9]+-'")
+    erase(filled, CREATOR)
+    who = of_group(ErasureList(filled.zone), former)
+    now = former.replace(CREATOR, "[erased]")
+    assert who.names == (former, now)
+    assert now in everything(filled)
+    assert apply(filled.settings, filled.connection, Request(who, "T-2", "me")).counts["changed_lines"]
+    left = everything(filled)
+    assert now not in left
+    assert former not in left
     content = filled.content()
     rebuild(filled.connection, filled.zone, "again")
     assert filled.content() == content

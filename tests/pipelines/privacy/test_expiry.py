@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import dagster as dg
+import obstore
 import psycopg
 import pytest
 from command import wpp_lake
@@ -23,6 +24,7 @@ from psycopg import sql
 
 from pipelines.audit.reconcile import Report, reconcile
 from pipelines.audit.verify import verify
+from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.landing.authenticity import Verifier
 from pipelines.landing.hours import today
@@ -353,6 +355,33 @@ def test_a_load_that_has_read_before_stores_nothing_after(aged: Lake) -> None:
     assert leftovers(aged) == []
     assert load(aged.connection, aged.zone, [OLD, NEW], "run").loaded == 1
     assert differences(aged) == []
+
+
+def test_a_load_goes_on_by_a_newer_list(aged: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    aged.land(line(event(), "late", OLD), at=OLD)
+    aged.land(line(event(), "more", NEW), at=NEW)
+    first = iter([True])
+
+    def after_an_expiry(conn: Connection, batch: Batch, run_id: str) -> LoadCounts:
+        if next(first, False):
+            with psycopg.connect(aged.settings.conninfo, autocommit=True) as other:
+                expire(aged.settings, other, BEFORE, "T", "me")
+        return load_batch(conn, batch, run_id)
+
+    monkeypatch.setattr("pipelines.loading.load.load_batch", after_an_expiry)
+    assert load(aged.connection, aged.zone, [OLD, NEW], "run").loaded == 1
+    assert next(first, None) is None
+    assert leftovers(aged) == []
+    assert differences(aged) == []
+
+
+def test_a_load_ends_where_the_list_is_older_than_what_the_database_knows(aged: Lake) -> None:
+    expired(aged)
+    for key in ErasureList(aged.zone).objects():
+        obstore.delete(aged.zone.store, key)
+    aged.land(line(event(), "more", NEW), at=NEW)
+    with pytest.raises(ErasedMeanwhileError):
+        load(aged.connection, aged.zone, [NEW], "run")
 
 
 def test_what_a_load_has_observed_and_not_stored_yet_stays(aged: Lake) -> None:

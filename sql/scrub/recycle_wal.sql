@@ -1,0 +1,2 @@
+-- As it was before.
+alter system reset wal_recycle;
