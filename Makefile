@@ -12,7 +12,7 @@ DATA_DIR ?= .wpp-lake
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev notebooks lab test test-slow test-server test-stack test-notebooks test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-erase bench-steady mutants clean
+.PHONY: help venv up demo dev notebooks lab test test-slow test-server test-stack test-notebooks test-scale test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-erase bench-steady mutants clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -63,6 +63,9 @@ test-notebooks: venv ## Run the notebooks, and the tests of what they read with 
 test-stack: venv ## Run the tests of the whole stack with Dagster
 	$(BIN)/python -m pytest -m stack --numprocesses auto --dist loadfile $(ARGS)
 
+test-scale: venv ## Run the tests of more than one machine: runs on two workers, three receivers, a run as Kubernetes starts it
+	$(BIN)/python -m pytest -m scale --numprocesses auto --dist loadfile $(ARGS)
+
 # What drives a browser: only this needs it. The browser itself is Debian's.
 $(VENV)/.installed-browser: tests/browser/requirements.lock $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes -r $<
@@ -94,12 +97,13 @@ PIN := uv pip compile --quiet --universal --python-version 3.11 --no-strip-extra
 	--no-header --no-annotate --no-emit-index-url pyproject.toml
 
 lock: ## Pin what pyproject.toml asks for, with hashes and without registry addresses (needs uv)
-	$(PIN) --extra devstack --extra k8s --extra notebooks --extra test --output-file requirements.lock
-	$(PIN) --extra devstack --extra k8s --extra notebooks --extra test --extra bench --extra mutants \
+	$(PIN) --extra celery --extra devstack --extra k8s --extra notebooks --extra test --output-file requirements.lock
+	$(PIN) --extra celery --extra devstack --extra k8s --extra notebooks --extra test --extra bench --extra mutants \
 		--constraint requirements.lock --output-file benchmarks/requirements.lock
 	$(PIN) --extra lab --extra notebooks --constraint requirements.lock --output-file requirements-lab.lock
 	$(PIN) --extra browser --constraint requirements.lock --output-file tests/browser/requirements.lock
 	echo 'setuptools>=80' | $(PIN) --constraint requirements.lock --output-file deploy/requirements.lock -
+	echo 'setuptools>=80' | $(PIN) --extra celery --constraint requirements.lock --output-file deploy/requirements-celery.lock -
 	echo 'setuptools>=80' | $(PIN) --extra k8s --constraint requirements.lock --output-file deploy/kubernetes/requirements.lock -
 
 bench: bench-receiver bench-loader bench-snapshot bench-tick ## Run every benchmark

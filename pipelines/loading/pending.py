@@ -5,7 +5,8 @@ Belongs here: listing an hour or the whole landing zone for what is new. Not: wh
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -45,13 +46,16 @@ def list_everything(conn: Connection, zone: LandingZone, pages: int | None = Non
     what was found noted. `conn` is in autocommit mode.
     """
     files = found = 0
+    sizes = Counter[datetime]()
     announce(conn, ErasureList(zone).listed())
     watch, listing = Watch(conn, zone), zone.files()
     for number, page in enumerate(islice(listing, pages), 1):
         watch.compare(page)
         new = unknown(conn, page)
         files, found = files + len(page), found + len(new)
-        note_hours(conn, {file.hour for file in page if file.key in new})
+        for file in filter(lambda file: file.key in new, page):
+            sizes[file.hour] += file.size
+        note_hours(conn, {file.hour: sizes[file.hour] for file in page if file.key in new})
         if number % TOLD_EVERY == 0:
             _log.info("%d landing files listed, %d of them pending", files, found)
     if next(listing, None):
@@ -62,15 +66,15 @@ def list_everything(conn: Connection, zone: LandingZone, pages: int | None = Non
     return True
 
 
-def note_hours(conn: Connection, hours: Iterable[datetime]) -> None:
-    """Note hours that have pending files."""
-    if noted := sorted(hours):
-        conn.execute(query("load/note_hours"), {"hours": noted})
+def note_hours(conn: Connection, sizes: Mapping[datetime, int | None]) -> None:
+    """Note hours that have pending files, with the size of these."""
+    if noted := sorted(sizes):  # in one order, for two that meet
+        conn.execute(query("load/note_hours"), {"hours": noted, "bytes": [sizes[hour] for hour in noted]})
 
 
-def noted_hours(conn: Connection) -> set[datetime]:
-    """Return the hours that a listing has noted, and that no load has taken since."""
-    return {hour.astimezone(UTC) for (hour,) in conn.execute(query("load/noted_hours"))}
+def noted_hours(conn: Connection) -> dict[datetime, int | None]:
+    """Return the hours that a listing has noted, and that no load has taken since; each with the size that waits."""
+    return {hour.astimezone(UTC): size for hour, size in conn.execute(query("load/noted_hours"))}
 
 
 def forget_hours(conn: Connection, hours: Iterable[datetime], began: datetime | None = None) -> None:

@@ -15,12 +15,13 @@ from pipelines.db.connection import Connection
 from pipelines.landing.hours import parse_day, parse_hour, today
 from pipelines.loading.load import load
 from pipelines.loading.pending import noted_hours
-from pipelines.orchestration import descriptions, orphaned_runs, reports
+from pipelines.orchestration import descriptions, reports
 from pipelines.orchestration.checks import LOAD_CHECKS, TABLE_EQUALS_LEDGER, load_checks, not_written, table_check
 from pipelines.orchestration.failures import explained
 from pipelines.orchestration.partitions import DAYS, HOURS
 from pipelines.orchestration.reports import TABLES
 from pipelines.orchestration.resources import Lake
+from pipelines.orchestration.run_heartbeats import beating
 from pipelines.snapshots.bucket import SnapshotStore
 from pipelines.snapshots.files import Snapshot, total_rows
 from pipelines.snapshots.payload_fields import new_paths, write_catalogue
@@ -33,8 +34,7 @@ NO_NEW_PATHS = "no_new_paths"
 STATE = tuple(table for table in SCHEMAS if table != EVENTS)  # a file of these shows all rows, as they are now
 MOST_NAMED = 50  # new paths of a type
 NO_FILE = "no events were received on this date: there is no file"
-# More partitions than these are several runs of a backfill, whose page says how many have ended.
-MONTH_OF_HOURS, MONTH = 31 * 24, 31
+MOST_PARTITIONS = 24  # more are several runs of a backfill, for several workers
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", dg.BetaWarning)
     # Of the running date not all hours have begun, of the first one not all are partitions.
@@ -50,15 +50,14 @@ landing_files = dg.AssetSpec(["landing", "files"], group_name="landing", **descr
     check_specs=[check.spec for check in LOAD_CHECKS],
     partitions_def=HOURS,
     group_name="tables",
-    backfill_policy=dg.BackfillPolicy.multi_run(MONTH_OF_HOURS),
+    backfill_policy=dg.BackfillPolicy.multi_run(MOST_PARTITIONS),
 )
 def tables(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Load the landing files of these hours that the ledger doesn't know."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
     hours = sorted(map(parse_hour, context.partition_keys))
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run.run_id), lake.database() as conn:
         load(conn, lake.landing_zone(), hours, context.run.run_id)
         done = reports.loaded(conn, hours[0], hours[-1], context.run.run_id)
         metadata, checks = reports.of_tables(conn, hours, done), list(load_checks(conn))
@@ -94,18 +93,17 @@ def _snapshot(table: str, source: list[str]) -> dg.AssetSpec:
     ],
     can_subset=True,
     group_name="snapshots",
-    backfill_policy=dg.BackfillPolicy.multi_run(MONTH),
+    backfill_policy=dg.BackfillPolicy.multi_run(MOST_PARTITIONS),
 )
 def snapshots(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake]
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Write these UTC dates' Parquet files: their events with the fields, and today every group, person and address."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
     has_dates = context.has_partition_key or context.has_partition_key_range
     days = sorted(map(parse_day, context.partition_keys)) if has_dates else [today()]
     wanted, written = {key.path[-1] for key in context.selected_asset_keys}, set[str]()
     checks = {key.name for key in context.selected_asset_check_keys}
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run.run_id), lake.database() as conn:
         if TABLE_EQUALS_LEDGER.name in checks:
             yield (verdict := table_check(conn))
             if not verdict.passed:

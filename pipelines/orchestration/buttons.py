@@ -20,13 +20,14 @@ from pipelines.landing.authenticity import Verifier
 from pipelines.landing.hours import dates_between, hour_key, hours_between, parse_hour, read_day, read_hour
 from pipelines.loading import quarantine
 from pipelines.loading.load import AcceptedLoss, load, rebuild
-from pipelines.orchestration import orphaned_runs, reports
+from pipelines.orchestration import reports
 from pipelines.orchestration.assets import STATE, write_date
 from pipelines.orchestration.checks import check_tables
 from pipelines.orchestration.failures import explained
 from pipelines.orchestration.history import prune
 from pipelines.orchestration.partitions import BEGIN, DAYS
 from pipelines.orchestration.resources import Lake
+from pipelines.orchestration.run_heartbeats import beating
 from pipelines.snapshots.schemas import FIELDS, SCHEMAS
 
 MOST_LOGGED = 100  # lines that fail verification
@@ -110,9 +111,8 @@ def _tell(context: dg.OpExecutionContext, events: Iterable[reports.Event]) -> No
 @dg.op(out=dg.Out(dg.Nothing))
 def load_hours(context: dg.OpExecutionContext, config: Hours) -> Iterator[dg.Output[None]]:
     """Load the landing files of these hours that the ledger doesn't know."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake = Lake()
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run_id), lake.database() as conn:
         hours = config.keys()
         counts = load(conn, lake.landing_zone(), hours, context.run_id)
         done = reports.loaded(conn, hours[0], hours[-1], context.run_id)
@@ -137,9 +137,8 @@ def load_range() -> None:
 @dg.op(out=dg.Out(dg.Nothing))
 def write_dates(context: dg.OpExecutionContext, config: Dates) -> Iterator[dg.Output[None]]:
     """Write the Parquet files of these dates."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake, files = Lake(), dict[str, int]()
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run_id), lake.database() as conn:
         _tell(context, [reports.evaluation(check_tables(conn))])
         days = config.keys()
         for number, day in enumerate(days, 1):
@@ -166,11 +165,10 @@ def snapshot_range() -> None:
 @dg.op(out=dg.Out(dg.Nothing))
 def rebuild_tables(context: dg.OpExecutionContext, config: Rebuild) -> None:
     """Load the whole landing zone into emptied tables; until it is done everybody reads them as they were."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake, loss = Lake(), AcceptedLoss(config.by.strip(), config.reason.strip())
     if config.accept_loss and not all(loss):
         raise dg.Failure("Say why the loss is accepted (`reason`), and who accepts it (`by`): both are recorded")
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run_id), lake.database() as conn:
         counts = rebuild(conn, lake.landing_zone(), REBUILD, loss if config.accept_loss else None)
         _tell(context, reports.of_checks(conn))
     context.log.info("%s", counts)
@@ -194,9 +192,8 @@ def _ids(texts: Iterable[str]) -> set[UUID]:
 @dg.op(out=dg.Out(dg.Nothing))
 def retry_entries(context: dg.OpExecutionContext, config: Entries) -> None:
     """Load open entries of the quarantine again; what still can't be loaded stays open."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake = Lake()
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run_id), lake.database() as conn:
         ids = _ids(config.ids)
         opened = [each for each in quarantine.entries(conn, reason=config.reason) if not ids or each["id"] in ids]
         became = quarantine.retry(conn, lake.landing_zone(), opened)
@@ -216,9 +213,8 @@ def quarantine_retry() -> None:
 @dg.op(out=dg.Out(dg.Nothing))
 def verify_lines(context: dg.OpExecutionContext, config: Verification) -> None:
     """Verify landed lines again, signatures and all; name those that fail."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake = Lake()
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run_id), lake.database() as conn:
         hour = parse_hour(config.hour) if config.hour else None
         verifier = Verifier(lake.settings().webhook_secrets, lake.settings().erasure_key_bytes)
         lines, failures = verify(conn, lake.landing_zone(), verifier, hour)
@@ -239,8 +235,7 @@ def verify_job() -> None:
 @dg.op(out=dg.Out(dg.Nothing))
 def old_runs(context: dg.OpExecutionContext, config: Age) -> None:
     """Delete old runs; how far it is stands in the run's log."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
-    with explained():
+    with explained(), beating(context.run_id):
         days = config.days or Lake().settings().run_history_days
         context.log.info("older than %d days: %s", days, prune(context.instance, timedelta(days=days)))
 

@@ -17,9 +17,9 @@ from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.landing.hours import parse_day, today
 from pipelines.loading.alarms import count_alarms
-from pipelines.orchestration import orphaned_runs
 from pipelines.orchestration.failures import explained
 from pipelines.orchestration.resources import Lake
+from pipelines.orchestration.run_heartbeats import beating
 
 FILES, EVENTS, PARQUET = (("landing", "files"), ("tables", "whatsapp_events"), ("snapshots", "whatsapp_events"))
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
@@ -146,8 +146,7 @@ def whole_lake(
     if context.run.asset_selection:
         yield from _told_again(context)
         return
-    orphaned_runs.tag_run_with_process(context.instance, context.run.run_id)
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run.run_id), lake.database() as conn:
         since = parse_day(config.since) if config.since else None
         report = reconcile(conn, lake.landing_zone(), lake.snapshot_store(), since, full=config.full)
         (newest,) = conn.execute(query("checks/newest_event")).fetchone() or (None,)

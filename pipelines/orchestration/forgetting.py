@@ -7,9 +7,9 @@ carried out by the command alone, for a run's configuration, and so Dagster's hi
 import dagster as dg
 
 from pipelines.landing.zone import LandingZone
-from pipelines.orchestration import orphaned_runs
 from pipelines.orchestration.failures import explained
 from pipelines.orchestration.resources import Lake
+from pipelines.orchestration.run_heartbeats import beating
 from pipelines.privacy.apply import sweep
 from pipelines.privacy.content_expiry import expire_content
 from pipelines.privacy.expiry import expire, retention_date
@@ -22,9 +22,8 @@ RETENTION, RETENTION_OF_CONTENT = "RETENTION_DAYS", "RETENTION_CONTENT_DAYS"
 @dg.op(out=dg.Out(dg.Nothing))
 def sweep_erasures(context: dg.OpExecutionContext) -> None:
     """Take out what erasures cover and is there again: delivered again, restored from a backup, left by a kill."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake = Lake()
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run_id), lake.database() as conn:
         done = sweep(lake.settings(), conn)
     context.log.info("%s", ", ".join(f"{count} {name}" for name, count in done.counts.items()) or "no erasures")
 
@@ -38,9 +37,8 @@ def sweep_job() -> None:
 @dg.op(out=dg.Out(dg.Nothing))
 def expire_old(context: dg.OpExecutionContext) -> None:
     """Remove what was received more than RETENTION_DAYS ago, and content of more than RETENTION_CONTENT_DAYS ago."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     lake = Lake()
-    with explained(), lake.database() as conn:
+    with explained(), beating(context.run_id), lake.database() as conn:
         settings = lake.settings()
         if not is_expiring():
             raise dg.Failure(f"Set {RETENTION} or {RETENTION_OF_CONTENT}, or expire by hand: `wpp-lake expire`")

@@ -43,7 +43,7 @@ class Lake:
         """List the whole landing zone, and return the hours that have files which the ledger doesn't know."""
         with self.database() as conn:
             list_everything(conn, self.landing_zone())
-            return noted_hours(conn)
+            return set(noted_hours(conn))
 
     def stale_dates(self, *, listed: bool = True) -> list[date]:
         """Return the dates whose snapshots are stale, today among them; `listed`: or aren't in the bucket any more."""

@@ -4,11 +4,10 @@ Belongs here: when a job runs, and for which partitions. Not: what it does (asse
 A tick costs the same after a year: it lists recent hours and asks the database; a whole listing is a run of its own.
 """
 
-from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
-from itertools import filterfalse
 
 import dagster as dg
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from pipelines.db.connection import Connection
 from pipelines.figures.waiting import RECENT
@@ -16,13 +15,24 @@ from pipelines.landing.hours import hour_key, hours_between
 from pipelines.landing.zone import LandingZone
 from pipelines.loading.ledger import LoadCounts
 from pipelines.loading.pending import last_listed, list_everything, note_hours, noted_hours, pending
-from pipelines.orchestration import orphaned_runs, reports, trickle
+from pipelines.orchestration import reports, trickle
 from pipelines.orchestration.assets import ONLY_STALE, snapshots, tables
 from pipelines.orchestration.buttons import load_range, of_dates, of_hours, snapshot_range
 from pipelines.orchestration.checks import whole_lake
 from pipelines.orchestration.cursors import NEVER, Cursor, past
-from pipelines.orchestration.partitions import DAYS, HOURS_TAG, hours_named, is_partition, range_tags, stretches
+from pipelines.orchestration.partitions import (
+    DAYS,
+    HOURS_TAG,
+    PARTITION,
+    Sizes,
+    hours_named,
+    hours_of,
+    is_partition,
+    pieces,
+    range_tags,
+)
 from pipelines.orchestration.resources import Lake
+from pipelines.orchestration.run_heartbeats import beating, fail_silent_runs
 from pipelines.orchestration.trickle import Pending
 from pipelines.settings import LakeSettings
 
@@ -33,16 +43,12 @@ LISTED_BY_A_TICK = timedelta(hours=24)
 EVERYTHING_EVERY = timedelta(hours=24)
 PAGES_IN_A_TICK = 5  # of 1,000 files: a small landing zone is listed by the tick itself
 LISTED_AGAIN_AFTER = timedelta(minutes=10)
-LONGEST_LISTING = timedelta(hours=2)
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-]
-# A run that was killed on another host stays "started" in Dagster's storage: after this time nothing waits for it.
-# One that really takes so long is in no danger: the next load waits for it at the database's lock.
-BELIEVED_FOR = timedelta(minutes=5)
+# A started run whose process was killed is ended as failed within two minutes (run_heartbeats).
+UNFINISHED = [dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED]
+# One that was killed just before it started is ended after start_timeout_seconds: nothing waits so long for it, and one
+# that starts later all the same finds its hours loaded.
+STARTING, BELIEVED_FOR = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING], timedelta(minutes=5)
+SOONER = {PRIORITY_TAG: "1"}  # in Dagster's queue, before what has waited for long
 
 LATER = dg.AssetSelection.checks(whole_lake)
 load_job = dg.define_asset_job("load", dg.AssetSelection.assets(tables) - LATER, description="Landing files to tables.")
@@ -54,12 +60,11 @@ snapshot_job = dg.define_asset_job(
 @dg.op
 def list_all_files(context: dg.OpExecutionContext) -> None:
     """Note the hours of the whole landing zone that have files which the ledger doesn't know."""
-    orphaned_runs.tag_run_with_process(context.instance, context.run_id)
     # No resource: a sensor's job that needs one is copied with a parameter that Dagster warns of.
     lake = Lake()
-    hours = ", ".join(map(hour_key, sorted(lake.pending_hours())))
-    context.log.info("hours with pending files: %s", hours or "none")
-    with lake.database() as conn:
+    with beating(context.run_id), lake.database() as conn:
+        hours = ", ".join(map(hour_key, sorted(lake.pending_hours())))
+        context.log.info("hours with pending files: %s", hours or "none")
         for evaluation in reports.of_checks(conn):
             context.instance.report_runless_asset_event(evaluation)
 
@@ -84,6 +89,7 @@ def new_landing_files(context: dg.SensorEvaluationContext, lake: dg.ResourcePara
     now, zone = datetime.now(UTC), lake.landing_zone()
     cursor = Cursor.read(context.cursor, now)
     with lake.database() as conn:
+        fail_silent_runs(context.instance, conn)
         whole = past(last_listed(conn), now)
         known = max(filter(None, (cursor.since, whole)), default=NEVER)
         asked, listed = [], False
@@ -100,16 +106,17 @@ def new_landing_files(context: dg.SensorEvaluationContext, lake: dg.ResourcePara
             for file in pending(conn, zone, hour)
         )
         loaded = _load_little(context, conn, zone, recent)
-        hours = noted_hours(conn) | (set() if loaded else recent.hours)
-        note_hours(conn, hours)  # until a load has taken them, whatever becomes of the run
+        hours = noted_hours(conn) | (seen := {} if loaded else dict(recent.hours))
+        left = _not_on_their_way(context.instance, hours) if hours else {}
+        # Until a load has taken them, whatever becomes of it. It forgets what was noted before it began.
+        note_hours(conn, left | seen)
         events, told = trickle.report(conn, since, Pending() if loaded else recent, cursor)
         if listed and not events:
             events = [*reports.of_checks(conn)]  # the listing may have found what is missing or changed
-    if hours and (reason := _why_not_yet(context.instance, lake.settings(), now)):
-        hours = set()
-    else:
-        reason = str(loaded) if loaded else "no new landing files"
-    asked += _loads(hours)
+    reason = str(loaded) if loaded else "a load is on its way" if hours else "no new landing files"
+    if left and (not_yet := _why_not_yet(context.instance, lake.settings(), now)):
+        left, reason = {}, not_yet
+    asked += _loads(left, now)
     return dg.SensorResult(
         run_requests=asked,
         skip_reason=None if asked else reason,
@@ -134,14 +141,18 @@ def _load_little(
         return None
 
 
+def _not_on_their_way(instance: dg.DagsterInstance, hours: Sizes) -> dict[datetime, int | None]:
+    """Leave out the hours of loads that haven't ended: of a backlog most are queued."""
+    loads = _unfinished(instance, load_job.name) + _unfinished(instance, load_range.name)
+    taken = {hour for run in loads for hour in hours_of(run.tags)}
+    return {hour: size for hour, size in hours.items() if hour not in taken}
+
+
 def _why_not_yet(instance: dg.DagsterInstance, settings: LakeSettings, now: datetime) -> str | None:
     """Return why no load is asked for now, None where one is."""
-    orphaned_runs.fail_orphaned_runs(instance)
+    lately = now - timedelta(seconds=settings.load_seconds)
     for job in (load_job.name, load_range.name):
-        if _is_on_its_way(instance, job):
-            return "a load is on its way"
-        lately = dg.RunsFilter(job_name=job, created_after=now - timedelta(seconds=settings.load_seconds))
-        if instance.get_runs_count(lately):
+        if instance.get_runs_count(dg.RunsFilter(job_name=job, created_after=lately)):
             return f"a load began within LOAD_SECONDS ({settings.load_seconds:g})"
     return None
 
@@ -151,17 +162,17 @@ def _is_due(whole: datetime, known: datetime, now: datetime) -> bool:
     return whole < now - EVERYTHING_EVERY or known < now - LISTED_BY_A_TICK
 
 
-def _loads(hours: Iterable[datetime]) -> list[dg.RunRequest]:
-    """Return one run for each stretch of hours; those that are no partitions (a clock was ahead) are loaded too."""
+def _loads(hours: Sizes, now: datetime) -> list[dg.RunRequest]:
+    """Return a run for each piece of these hours; those that are no partitions (a clock was ahead) are loaded too."""
     inside = [
-        dg.RunRequest(job_name=load_job.name, tags=range_tags(first, last))
-        for first, last in stretches(filter(is_partition, hours))
+        dg.RunRequest(job_name=load_job.name, tags=range_tags(first, last) | (SOONER if last > now - RECENT else {}))
+        for first, last in pieces({hour: size for hour, size in hours.items() if is_partition(hour)})
     ]
     outside = [
         dg.RunRequest(
             job_name=load_range.name, run_config=of_hours(first, last), tags={HOURS_TAG: hours_named(first, last)}
         )
-        for first, last in stretches(filterfalse(is_partition, hours))
+        for first, last in pieces({hour: size for hour, size in hours.items() if not is_partition(hour)})
     ]
     return inside + outside
 
@@ -170,8 +181,7 @@ def _may_list(instance: dg.DagsterInstance, now: datetime) -> bool:
     """Tell whether a whole listing may be asked for: none is on its way, or was lately."""
     job = list_job.name
     lately = dg.RunsFilter(job_name=job, created_after=now - LISTED_AGAIN_AFTER)
-    running = dg.RunsFilter(job_name=job, created_after=now - LONGEST_LISTING, statuses=UNFINISHED)
-    return not any(map(instance.get_runs_count, (lately, running)))
+    return not instance.get_runs_count(lately) and not _unfinished(instance, job)
 
 
 @dg.sensor(
@@ -186,14 +196,13 @@ def stale_snapshots(
     """Ask for the snapshots that are stale, every SNAPSHOT_MINUTES at most, unless some are on their way."""
     now = datetime.now(UTC)
     every, last = timedelta(minutes=lake.settings().snapshot_minutes), Cursor.read(context.cursor, now).since
-    orphaned_runs.fail_orphaned_runs(context.instance)
     if last and now < last + every:
         return dg.SkipReason(f"written within SNAPSHOT_MINUTES ({every / timedelta(minutes=1):g})")
-    if _is_on_its_way(context.instance, snapshot_job.name):
-        return dg.SkipReason("a snapshot is on its way")
-    asked = [_snapshot(day) for day in lake.stale_dates(listed=False)]
-    if not asked:
+    if not (stale := lake.stale_dates(listed=False)):
         return dg.SkipReason("every snapshot shows what the tables have")
+    taken = {run.tags.get(PARTITION) for run in _unfinished(context.instance, snapshot_job.name)}
+    if not (asked := [_snapshot(day) for day in stale if day.isoformat() not in taken]):
+        return dg.SkipReason("a snapshot is on its way")
     return dg.SensorResult(run_requests=asked, cursor=now.isoformat())
 
 
@@ -204,6 +213,8 @@ def _snapshot(day: date) -> dg.RunRequest:
     return dg.RunRequest(job_name=snapshot_range.name, run_config=of_dates(day, day, only_stale=True))
 
 
-def _is_on_its_way(instance: dg.DagsterInstance, job: str) -> bool:
+def _unfinished(instance: dg.DagsterInstance, job: str) -> list[dg.DagsterRun]:
+    """Return the runs of a job that are queued, at work, or about to start."""
     lately = datetime.now(UTC) - BELIEVED_FOR
-    return instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=UNFINISHED, created_after=lately)) > 0
+    starting = dg.RunsFilter(job_name=job, statuses=STARTING, updated_after=lately)
+    return [*instance.get_runs(dg.RunsFilter(job_name=job, statuses=UNFINISHED)), *instance.get_runs(starting)]

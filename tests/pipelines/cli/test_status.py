@@ -142,7 +142,7 @@ def test_a_file_that_waits_for_long_is_a_fault(lake: Lake) -> None:
     key = f"whatsapp/date={RECEIVED:%Y-%m-%d}/hour=04/old.jsonl"
     lake.client.put_object(Bucket=lake.settings.landing_bucket, Key=key, Body=line(event()))
     assert (faults(plain(lake)), wpp_lake("status", "--check").returncode) == ([], 0)
-    note_hours(lake.connection, [RECEIVED.replace(minute=0, second=0, microsecond=0)])
+    note_hours(lake.connection, {RECEIVED.replace(minute=0, second=0, microsecond=0): 1})
     assert faults(plain(lake)) == ["landing files have been waiting for a load since 2026-05-21 04:00 UTC"]
     assert wpp_lake("status", "--check").returncode == 0
     lake.connection.execute("update pending_hours set noted_at = now() - interval '16 minutes'")

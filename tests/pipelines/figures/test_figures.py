@@ -57,7 +57,7 @@ def test_files_of_noted_hours_wait_too_and_others_are_left_to_a_listing(
         put(lake, LONG_AGO + number * HOUR)
     assert waiting(lake.connection, lake.zone, now) == Waiting(0, None, None)
     assert noted_since(lake.connection) is None
-    note_hours(lake.connection, [LONG_AGO, LONG_AGO + 2 * HOUR])
+    note_hours(lake.connection, {LONG_AGO: 1, LONG_AGO + 2 * HOUR: 1})
     assert waiting(lake.connection, lake.zone, now) == Waiting(2, LONG_AGO, LONG_AGO + 2 * HOUR)
     noted = noted_since(lake.connection)
     assert noted is not None

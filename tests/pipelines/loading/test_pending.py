@@ -17,27 +17,36 @@ NEXT = HOUR + timedelta(hours=1)
 
 def test_an_hour_is_remembered_until_a_load_that_began_later_has_taken_it(lake: Lake) -> None:
     conn = lake.connection
-    note_hours(conn, [])
-    assert noted_hours(conn) == set()
-    note_hours(conn, {NEXT, HOUR})
-    assert noted_hours(conn) == {HOUR, NEXT}
+    note_hours(conn, {})
+    assert noted_hours(conn) == {}
+    note_hours(conn, {NEXT: 2, HOUR: None})
+    assert noted_hours(conn) == {HOUR: None, NEXT: 2}
     assert {hour.tzinfo for hour in noted_hours(conn)} == {UTC}
     forget_hours(conn, [HOUR], datetime.now(UTC) - timedelta(hours=1))
-    assert noted_hours(conn) == {HOUR, NEXT}
+    assert set(noted_hours(conn)) == {HOUR, NEXT}
     forget_hours(conn, [HOUR], datetime.now(UTC) + timedelta(hours=1))
-    assert noted_hours(conn) == {NEXT}
+    assert noted_hours(conn) == {NEXT: 2}
     forget_hours(conn, [NEXT])
-    assert noted_hours(conn) == set()
+    assert noted_hours(conn) == {}
+
+
+def test_a_size_stays_known_where_another_look_has_none(lake: Lake) -> None:
+    for size in (2, None, 3):
+        note_hours(lake.connection, {HOUR: size})
+    assert noted_hours(lake.connection) == {HOUR: 3}
+    note_hours(lake.connection, {HOUR: None})
+    assert noted_hours(lake.connection) == {HOUR: 3}
 
 
 def test_a_whole_listing_notes_the_hours_of_what_the_ledger_lacks(lake: Lake) -> None:
     lake.land(line(event(), 1))
     lake.load()
     assert last_listed(lake.connection) is None
-    lake.land(line(event(), 2), at=NEXT)
+    for number in (2, 3):
+        lake.land(line(event(), number), at=NEXT)
     assert list_everything(lake.connection, lake.zone)
-    assert noted_hours(lake.connection) == {NEXT}
-    assert lake.rows("select files, pending from landing_listings") == [(2, 1)]
+    assert noted_hours(lake.connection) == {NEXT: 2 * len(line(event(), 2))}
+    assert lake.rows("select files, pending from landing_listings") == [(3, 2)]
     listed = last_listed(lake.connection)
     assert listed is not None
     assert abs(listed - datetime.now(UTC)) < timedelta(hours=1)
@@ -48,7 +57,7 @@ def test_a_listing_that_ends_early_is_none(lake: Lake) -> None:
     assert not list_everything(lake.connection, lake.zone, pages=0)
     assert last_listed(lake.connection) is None
     assert list_everything(lake.connection, lake.zone, pages=1)
-    assert noted_hours(lake.connection) == {HOUR}
+    assert set(noted_hours(lake.connection)) == {HOUR}
 
 
 def test_what_is_pending_is_of_one_hour_or_of_all(lake: Lake) -> None:

@@ -10,8 +10,8 @@ from fault_proxy import fault_proxy
 from lake import Lake
 
 from pipelines.db.migrations import SchemaError
-from pipelines.landing.hours import today
-from pipelines.orchestration import definitions, runs
+from pipelines.landing.hours import hour_key, today
+from pipelines.orchestration import assets, definitions, partitions, runs, trickle
 from pipelines.orchestration import sensors as automation
 from pipelines.orchestration.partitions import RANGE_END, RANGE_START
 from pipelines.orchestration.resources import Lake as LakeParts
@@ -149,6 +149,36 @@ def test_a_load_forgets_its_hours_and_no_other(
     assert [request.tags[RANGE_END] for request in tick(instance).run_requests] == [OLD, "2026-05-21-09:00"]
     runs.run_load(RECEIVED.replace(minute=0, second=0, microsecond=0))
     assert asked(tick(instance, ago(0.1))) == ["2026-05-21-09:00"]
+
+
+def test_a_large_backlog_is_several_runs_and_a_small_one_is_not(
+    lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the sizes of what waits, which the listing has noted."""
+    for hours in range(3):
+        moment = RECEIVED + timedelta(hours=hours)
+        lake.land(line(event(), hours, moment), at=moment)
+    assert [request.tags["hours"] for request in tick(instance).run_requests] == [f"{OLD} to 2026-05-21-06:00"]
+    monkeypatch.setattr(partitions, "RUN_BYTES", 2 * len(line(event())))
+    asked = [request.tags["hours"] for request in tick(instance, ago(0.1)).run_requests]
+    assert asked == [f"{OLD} to 2026-05-21-05:00", "2026-05-21-06:00"]
+
+
+def test_recent_hours_go_before_a_backlog(
+    lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trickle, "BYTES", 0)
+    now = datetime.now(UTC)
+    lake.land(line(event(), 1))
+    lake.land(line(event(), 2, now), at=now)
+    outcome = tick(instance)
+    assert asked(outcome) == [OLD, hour_key(now)]
+    assert [request.tags.get("dagster/priority") for request in outcome.run_requests] == [None, "1"]
+
+
+def test_a_backfill_is_a_run_per_24_partitions() -> None:
+    policies = [asset.backfill_policy for asset in (assets.tables, assets.snapshots)]
+    assert [policy.max_partitions_per_run for policy in policies if policy] == [24, 24]
 
 
 def test_a_tick_asks_the_store_for_recent_hours_alone(

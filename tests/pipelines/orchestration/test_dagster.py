@@ -1,6 +1,5 @@
 """The Dagster definitions, and what the jobs do when they run."""
 
-import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from project import ROOT
 
 from pipelines.landing.hours import PartitionKeyError, hour_key, parse_hour, today
 from pipelines.loading.ledger import LoadCounts
-from pipelines.orchestration import definitions, orphaned_runs, partitions, runs
+from pipelines.orchestration import definitions, partitions, runs
 from pipelines.orchestration.resources import Lake as LakeParts
 from pipelines.orchestration.sensors import new_landing_files, stale_snapshots
 from pipelines.snapshots.schemas import SCHEMAS
@@ -113,6 +112,35 @@ def test_hours_in_a_row_are_one_run() -> None:
     assert [each["hours"] for each in tags] == ["2026-05-21-04:00 to 2026-05-21-05:00", "2026-05-21-09:00"]
 
 
+def test_a_run_takes_hours_in_a_row_of_so_many_bytes_and_24_of_which_nobody_knows() -> None:
+    """What is little is one run however many hours it has: a run takes seconds to start."""
+    first, most = RECEIVED.replace(minute=0, second=0, microsecond=0), partitions.RUN_BYTES
+
+    def pieces(*sizes: int | None) -> list[tuple[int, int]]:
+        hours = {first + timedelta(hours=number): size for number, size in enumerate(sizes) if size != -1}
+        found = partitions.pieces(hours)
+        return [(round((a - first) / timedelta(hours=1)), round((b - first) / timedelta(hours=1))) for a, b in found]
+
+    assert pieces() == []
+    assert pieces(*[10] * 2000) == [(0, 1999)]
+    assert pieces(*[None] * 50) == [(0, 23), (24, 47), (48, 49)]
+    assert pieces(most // 2, most // 2, 1, most + 1, 1, 1) == [(0, 1), (2, 2), (3, 3), (4, 5)]
+    assert pieces(1, -1, 1) == [(0, 0), (2, 2)]
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ("2026-05-21-04:00", ["2026-05-21-04:00"]),
+        ("2026-05-21-23:00 to 2026-05-22-00:00", ["2026-05-21-23:00", "2026-05-22-00:00"]),
+        ("all", []),
+    ],
+)
+def test_a_runs_tags_name_its_hours(hours: str, expected: list[str]) -> None:
+    assert list(map(hour_key, partitions.hours_of({"hours": hours}))) == expected
+    assert partitions.hours_of({}) == []
+
+
 def test_a_load_takes_every_hour_that_the_ledger_lacks(lake: Lake, instance: dg.DagsterInstance) -> None:
     for hours in (0, 1, 5):
         moment = RECEIVED + timedelta(hours=hours)
@@ -182,59 +210,6 @@ def test_the_running_date_needs_no_hour_that_has_not_begun() -> None:
     )
     assert list(hours.required_but_nonexistent_partition_keys) == []
     assert f"{today()}-00:00" in hours.partitions_subset
-
-
-@pytest.mark.parametrize(("killed", "asks"), [(True, True), (False, False)])
-def test_a_run_whose_process_is_gone_ends_as_failed(
-    lake: Lake, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch, *, killed: bool, asks: bool
-) -> None:
-    monkeypatch.setenv("LOAD_SECONDS", "0")
-    lake.land(line(event()))
-    run = instance.create_run_for_job(definitions.defs.resolve_job_def("load"), status=dg.DagsterRunStatus.STARTED)
-    tag = f"tag_run_with_process(dg.DagsterInstance.get(), {run.run_id!r}); print('told', flush=True); input()"
-    imports = "import dagster as dg; from pipelines.orchestration.orphaned_runs import tag_run_with_process"
-    command = [sys.executable, "-c", f"{imports}; {tag}"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert process.stdout.readline() == "told\n"
-        if killed:
-            process.kill()
-            process.wait()
-        outcome: Any = new_landing_files(dg.build_sensor_context(instance=instance), lake=LakeParts())
-        process.kill()
-    ended = instance.get_run_by_id(run.run_id)
-    assert ended
-    assert (bool(outcome.run_requests), ended.is_failure_or_canceled) == (asks, killed)
-
-
-def test_a_run_made_of_a_killed_one_is_not_taken_for_it(instance: dg.DagsterInstance) -> None:
-    """It has the tags of the other one, until it tells of its own process."""
-    run = instance.create_run_for_job(
-        definitions.defs.resolve_job_def("load"),
-        status=dg.DagsterRunStatus.STARTED,
-        tags={orphaned_runs.TAG: orphaned_runs.process_tag("another-run", 1, "0")},
-    )
-    orphaned_runs.fail_orphaned_runs(instance)
-    again = instance.get_run_by_id(run.run_id)
-    assert again
-    assert again.status == dg.DagsterRunStatus.STARTED
-
-
-@pytest.mark.parametrize(("age", "asks"), [(timedelta(0), False), (timedelta(minutes=6), True)])
-def test_the_sensor_waits_for_a_run_on_its_way_but_not_for_a_killed_one(
-    lake: Lake,
-    instance: dg.DagsterInstance,
-    age: timedelta,
-    asks: bool,
-) -> None:
-    lake.land(line(event()))
-    run = instance.create_run_for_job(definitions.defs.resolve_job_def("load"), status=dg.DagsterRunStatus.STARTED)
-    with sqlite3.connect(Path(instance.root_directory) / "history" / "runs.db") as storage:
-        created = (datetime.now(UTC) - age).strftime("%Y-%m-%d %H:%M:%S.%f")
-        storage.execute("update runs set create_timestamp = ? where run_id = ?", [created, run.run_id])
-    storage.close()
-    outcome: Any = new_landing_files(dg.build_sensor_context(instance=instance), lake=LakeParts())
-    assert bool(outcome.run_requests) == asks
 
 
 def test_a_failed_run_is_said_and_can_run_again(lake: Lake, instance: dg.DagsterInstance) -> None:

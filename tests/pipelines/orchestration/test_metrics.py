@@ -72,7 +72,7 @@ def filled(lake: Lake) -> datetime:
         lake.connection.execute("insert into landing_alarms (key, kind) values (%s, %s)", [key, kind])
     put(lake, datetime.now(UTC), line(event(), 3))
     put(lake, LONG_AGO, line(event(), 4))
-    note_hours(lake.connection, [LONG_AGO])
+    note_hours(lake.connection, {LONG_AGO: 1})
     return newest
 
 
