@@ -99,6 +99,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes and without registry addr
 		--constraint requirements.lock --output-file benchmarks/requirements.lock
 	$(PIN) --extra lab --extra notebooks --constraint requirements.lock --output-file requirements-lab.lock
 	$(PIN) --extra browser --constraint requirements.lock --output-file tests/browser/requirements.lock
+	$(PIN) --extra spark --extra java --constraint requirements.lock --output-file requirements-spark.lock
 	echo 'setuptools>=80' | $(PIN) --constraint requirements.lock --output-file deploy/requirements.lock -
 
 bench: bench-receiver bench-loader bench-snapshot bench-tick ## Run every benchmark
