@@ -85,7 +85,7 @@ def _waited_for() -> float:
 
 
 def run_job(folder: Path, home: Path, env: Mapping[str, str], words: Sequence[str]) -> Ran:
-    """Run the job with these words in a cluster of its own, which ends with it. Raises InvalidRunError where it fails."""
+    """Run the job with these words in a cluster of its own, which ends with it. Raises InvalidRunError if it fails."""
     folder.mkdir()
     with reaping() as took, _cluster(folder, home, env) as of_spark:
         said, driver_mb = _driven([sys.executable, "-m", "pipelines.spark", *words], of_spark, folder)
@@ -99,8 +99,9 @@ def _cluster(folder: Path, home: Path, env: Mapping[str, str]) -> Iterator[dict[
     [spark] = (find_spec("pyspark") or sys.exit("no pyspark")).submodule_search_locations or [""]
     port, page, *ports = free_ports(2 + 2 * WORKERS)
     of_spark = {
-        **env, "JAVA_HOME": str(home), "SPARK_HOME": spark, "SPARK_CONF_DIR": str(folder), "SPARK_LOCAL_IP": "127.0.0.1",
-        "SPARK_DAEMON_MEMORY": "256m", "PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore",
+        **env, "JAVA_HOME": str(home), "SPARK_HOME": spark, "SPARK_CONF_DIR": str(folder),
+        "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_DAEMON_MEMORY": "256m", "PYSPARK_PYTHON": sys.executable,
+        "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     (folder / "events").mkdir()
     (folder / "spark-defaults.conf").write_text("".join(f"{name} {value}\n" for name, value in {

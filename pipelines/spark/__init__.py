@@ -1,1 +1,1 @@
-"""The tables and snapshots from the landing zone alone, on a cluster of Apache Spark. No other room imports this one."""
+"""Tables and snapshots from the landing zone alone, on a cluster of Apache Spark; no other room imports this one."""

@@ -1,4 +1,4 @@
-"""`python -m pipelines.spark`: the tables and snapshots from the landing zone alone, on the cluster that the session finds.
+"""`python -m pipelines.spark`: tables and snapshots from the landing zone alone, on the cluster that the session finds.
 
 Belongs here: words, the session, what is printed. Not: the job itself (job).
 """

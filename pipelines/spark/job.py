@@ -1,7 +1,7 @@
 """The whole job: what the landing zone shows, read once, folded into the six tables, and written as snapshots.
 
-Belongs here: the order of things, and what holds for all of it. Not: a session's place in a cluster, which whoever submits
-the job decides (docs/scale.md).
+Belongs here: the order of things, and what holds for all of it. Not: a session's place in a cluster, which whoever
+submits the job decides (docs/scale.md).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Writes the snapshots from Spark's tables: the same files under the same keys as `pipelines.snapshots.write`.
 
-Belongs here: which rows go to which file, and putting them in tasks. Not: columns, keys and the files' form (snapshots),
-the tables (sql/spark).
+Belongs here: which rows go to which file, and putting them in tasks. Not: columns, keys and the files' form
+(snapshots), the tables (sql/spark).
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -19,10 +19,12 @@ from pipelines.snapshots.files import Snapshot
 from pipelines.snapshots.schemas import EVENTS, SCHEMAS
 from pipelines.spark.stretches import check, settings
 
-WRITTEN = pa.schema([
+# A file that was written, as a task tells the driver.
+_WRITTEN: list[tuple[str, pa.DataType]] = [
     ("table", pa.string()), ("day", pa.date32()), ("key", pa.string()), ("rows", pa.int64()), ("bytes", pa.int64()),
     ("revision", pa.string()), ("received_to", pa.string()),
-])  # fmt: skip
+]  # fmt: skip
+WRITTEN = pa.schema(_WRITTEN)
 # As `pipelines.snapshots.write` has them: rows that are read together stand together.
 ORDER = {
     EVENTS: ("hour", "group_jid", "received_at", "event_id"),
@@ -72,7 +74,12 @@ def _written(table: str, rows: DataFrame, moment: Moment) -> DataFrame:
         dated = rows.select(*SCHEMAS[table].names, sf.lit(moment.state_at.date()).alias("day"))
     tasks = rows.sparkSession.sparkContext.defaultParallelism
     order = [sf.col(name).asc_nulls_last() for name in ("day", *ORDER[table])]
-    return dated.repartition(tasks, "day").sortWithinPartitions(*order).groupBy("day").applyInArrow(_writer(table, moment), from_arrow_schema(WRITTEN))
+    return (
+        dated.repartition(tasks, "day")
+        .sortWithinPartitions(*order)
+        .groupBy("day")
+        .applyInArrow(_writer(table, moment), from_arrow_schema(WRITTEN))
+    )
 
 
 def _writer(table: str, moment: Moment) -> Write:

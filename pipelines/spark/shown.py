@@ -1,8 +1,8 @@
 """What landed lines show, as rows for Spark: lines, and what a batch of them shows of addresses, pairs and groups.
 
-Belongs here: the columns of these rows, filled from a batch. Not: reading a batch (stretches), folding rows (sql/spark).
-A row is of one kind, by `shows`; columns of other kinds are null in it. What a batch shows of people and groups is folded
-within it already, as for a load, so that a roster that comes a hundred times is one row for each member.
+Belongs here: the columns of these rows, filled from a batch. Not: reading a batch (stretches), folding rows
+(sql/spark). A row is of one kind, by `shows`; columns of other kinds are null in it. What a batch shows of people and
+groups is folded within it already, as for a load: a roster that comes a hundred times is one row for each member.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from pipelines.loading.batches import Batch, LandedRow
 from pipelines.loading.observations import Observations, Seen
 
 _TIME = pa.timestamp("us", tz="UTC")
-SHOWN = pa.schema([
+_COLUMNS: list[tuple[str, pa.DataType]] = [
     ("shows", pa.string()),  # "line", "aside", "address", "pair" or "group"
     ("reason", pa.string()),  # why a line was put aside
     # Of a line.
@@ -28,7 +28,8 @@ SHOWN = pa.schema([
     ("changed_at", _TIME), ("described_at", _TIME), ("described_by", pa.string()), ("described_sha256", pa.binary()),
     # Of a pair, which `event_id` showed last.
     ("lid_jid", pa.string()), ("phone_jid", pa.string()), ("observed_at", _TIME),
-])  # fmt: skip
+]  # fmt: skip
+SHOWN = pa.schema(_COLUMNS)
 
 
 def shown(batch: Batch) -> Iterator[pa.RecordBatch]:

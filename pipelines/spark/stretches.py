@@ -1,7 +1,7 @@
 """The landing zone divided into stretches, one for each task, and the lines of one, read as a load reads them.
 
-Belongs here: what a task gets, and what it does before Spark sees anything. Not: what Spark calls (source), which columns
-its rows have (shown). Nothing here needs Spark, nor a database: a task has the settings of its own environment.
+Belongs here: what a task gets, and what it does before Spark sees anything. Not: what Spark calls (source), which
+columns its rows have (shown). Nothing here needs Spark, nor a database: a task has its own environment's settings.
 """
 
 from collections.abc import Iterator
