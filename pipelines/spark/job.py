@@ -30,7 +30,7 @@ SESSION = {
 
 @dataclass(frozen=True)
 class Done:
-    """What became of the landed lines, by kind and reason, and the files that were written."""
+    """A job's end: how many landed lines were read or put aside, by reason, and the files that were written."""
 
     counts: list[dict[str, Any]]
     files: list[Snapshot]

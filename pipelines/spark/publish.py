@@ -45,7 +45,7 @@ class Moment:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What each file says of itself."""
+        """The metadata of each file."""
         return {"state_at": self.state_at.isoformat(), "revision": self.revision}
 
 

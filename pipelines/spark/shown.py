@@ -1,4 +1,4 @@
-"""What landed lines show, as rows for Spark: lines, and what a batch of them shows of addresses, pairs and groups.
+"""Rows for Spark: landed lines, and what a batch of them shows of addresses, pairs and groups.
 
 Belongs here: the columns of these rows, filled from a batch. Not: reading a batch (stretches), folding rows
 (sql/spark). A row is of one kind, by `shows`; columns of other kinds are null in it. What a batch shows of people and

@@ -18,7 +18,7 @@ from pipelines.spark.stretches import STRETCH_BYTES, Stretch, read, settings, st
 
 
 class LandingSource(DataSource):
-    """What the landing zone shows, listed when it is read.
+    """The landing zone, listed when it is read.
 
     Options: `bytes` that a task reads; `erasures`, of when the list of erasures is by which all tasks must read, in ISO
     8601, or empty while there is none.
