@@ -5,6 +5,7 @@ Belongs here: words, the session, what is printed. Not: the job itself (job).
 
 import argparse
 import sys
+import warnings
 
 from pyspark.sql import SparkSession
 
@@ -19,6 +20,8 @@ def main() -> None:
     parser.add_argument("--tables", metavar="URI", help="also write the six tables, as Parquet in folders below it")
     parser.add_argument("--stretch-bytes", type=int, default=STRETCH_BYTES, help="landed bytes that a task reads")
     words = parser.parse_args()
+    # Its Arrow functions ask whether pandas is there, and never use it: which version that is doesn't matter.
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
     spark = SparkSession.builder.appName("wpp-lake").getOrCreate()
     try:
         print(run(spark, words.tables, words.stretch_bytes))  # noqa: T201  a command prints
