@@ -21,8 +21,9 @@ from pipelines.spark.source import LandingSource
 from pipelines.spark.stretches import STRETCH_BYTES, settings
 
 TABLES = (*SCHEMAS, "whatsapp_jid_pairs", "whatsapp_event_revisions")
-# What the tables' values depend on; all else is the cluster's.
+# What the tables' values depend on, and a task's memory, where payloads are long; all else is the cluster's.
 SESSION = {
+    "spark.sql.execution.arrow.maxBytesPerBatch": "64m",
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",  # else INT96, which has no time zone
 }
