@@ -12,7 +12,7 @@ DATA_DIR ?= .wpp-lake
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: help venv up demo dev notebooks lab test test-slow test-server test-stack test-notebooks test-scale test-browser prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-erase bench-steady mutants clean
+.PHONY: help venv up demo dev notebooks lab test test-slow test-server test-stack test-notebooks test-scale test-browser test-spark prove lint docs format lock bench bench-receiver bench-loader bench-snapshot bench-tick bench-erase bench-steady scale mutants clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -74,6 +74,18 @@ $(VENV)/.installed-browser: tests/browser/requirements.lock $(VENV)/.installed
 test-browser: $(VENV)/.installed-browser ## Run the tests of Dagster's web interface and the overview in Debian's Chromium (WRITE_SCREENSHOTS=1: docs' pictures anew)
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
+# Spark, and a Java in a wheel: only these need them. pyspark comes as source alone, which needs no compiler.
+$(VENV)/.installed-spark: requirements-spark.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --no-binary pyspark \
+		--no-build-isolation --require-hashes -r $<
+	@touch $@
+
+scale: $(VENV)/.installed-spark ## Compute the whole zone on two Spark workers, and compare it with the loader's tables (ARGS='--lines 400000')
+	@$(BIN)/python -m benchmarks.scale $(ARGS)
+
+test-spark: $(VENV)/.installed-spark ## Run the tests that need Spark and a Java; not part of .ci/run
+	$(BIN)/python -m pytest -m spark $(ARGS)
+
 prove: venv ## Kill everything under load for three minutes, and count: acknowledged = landed = rows = Parquet
 	@$(BIN)/python -m benchmarks.prove
 
@@ -102,6 +114,7 @@ lock: ## Pin what pyproject.toml asks for, with hashes and without registry addr
 		--constraint requirements.lock --output-file benchmarks/requirements.lock
 	$(PIN) --extra lab --extra notebooks --constraint requirements.lock --output-file requirements-lab.lock
 	$(PIN) --extra browser --constraint requirements.lock --output-file tests/browser/requirements.lock
+	$(PIN) --extra spark --extra java --constraint requirements.lock --output-file requirements-spark.lock
 	echo 'setuptools>=80' | $(PIN) --constraint requirements.lock --output-file deploy/requirements.lock -
 	echo 'setuptools>=80' | $(PIN) --extra celery --constraint requirements.lock --output-file deploy/requirements-celery.lock -
 	echo 'setuptools>=80' | $(PIN) --extra k8s --constraint requirements.lock --output-file deploy/kubernetes/requirements.lock -
