@@ -9,7 +9,7 @@ import pytest
 from aged import BEFORE, NEW, OLD, age, compared
 from erasing import landing_lines
 from lake import Lake
-from project import ROOT
+from project import TESTS
 
 from pipelines.loading.alarms import alarms
 from pipelines.loading.load import load, rebuild
@@ -19,47 +19,16 @@ from pipelines.privacy.content_expiry import expire_content
 from pipelines.privacy.proof import verify as prove
 from pipelines.redaction.erasures import ErasureList
 
-# For each step that it reads a fork that expires content, and kills itself just before that step, or just after it.
 EXPIRIES = """
-import os, signal, sys
+import sys
 from datetime import date
-import obstore, psycopg
-from pipelines.db.queries import query
+from dying import serve
 from pipelines.privacy.content_expiry import expire_content
-from pipelines.redaction.erasures import ErasureList
-from pipelines.settings import LakeSettings
-from pipelines.snapshots.bucket import SnapshotStore
 
-def put_of(key):
-    return "file" if key.startswith("whatsapp/") else "entry"
-
-def dies(when, step, name, call):
-    if step != name:
-        return call()
-    if when == "after":
-        call()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def expire(when, step):
-    put, execute, publish, end = obstore.put, psycopg.Connection.execute, SnapshotStore.put, ErasureList.supersede
-    names = {query(name): name for name in SQL}
-    obstore.put = lambda store, key, *rest, **more: dies(
-        when, step, put_of(key), lambda: put(store, key, *rest, **more))
-    psycopg.Connection.execute = lambda conn, text, *rest, **more: dies(
-        when, step, names.get(text) if isinstance(text, bytes) else None, lambda: execute(conn, text, *rest, **more))
-    SnapshotStore.put = lambda store, *rest: dies(when, step, "parquet", lambda: publish(store, *rest))
-    with psycopg.connect(settings.conninfo, autocommit=True) as conn:
-        expire_content(settings, conn, date.fromisoformat(sys.argv[1]), "T", "me")
-
-SQL = ("erasure/announce", "alarms/moved", "erasure/forget_events", "erasure/give_back", "content/describe",
-       "load/state", "erasure/quarantined", "content/done")
-settings = LakeSettings.from_environment()
-for order in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        expire(*order.split())
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+before = date.fromisoformat(sys.argv[1])
+statements = ("erasure/announce", "alarms/moved", "erasure/forget_events", "erasure/give_back", "content/describe",
+              "load/state", "erasure/quarantined", "content/done")
+serve(statements, lambda settings, conn: expire_content(settings, conn, before, "T", "me"))
 """
 # In the order in which they come.
 STEPS = [
@@ -89,7 +58,7 @@ def aged(keyed: Lake, sample: list[dict[str, Any]]) -> Lake:
 def test_killed_at_each_step(aged: Lake) -> None:
     lines = {key: len(lines) for key, lines in landing_lines(aged).items()}
     command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
         for when, step in STEPS:
@@ -114,7 +83,7 @@ def test_killed_at_each_step(aged: Lake) -> None:
 @pytest.mark.parametrize("step", ["erasure/announce", "file", "load/state"])
 def test_a_sweep_goes_on_with_what_was_killed(aged: Lake, step: str) -> None:
     command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
-    subprocess.run(command, cwd=ROOT, input=f"after {step}\n", text=True, check=True, capture_output=True)
+    subprocess.run(command, cwd=TESTS, input=f"after {step}\n", text=True, check=True, capture_output=True)
     (begun,) = ErasureList(aged.zone).entries()
     sweep(aged.settings, aged.connection)
     assert prove(aged.settings, aged.connection, begun.id)["matches"] == 0

@@ -7,7 +7,7 @@ import sys
 import pytest
 from erasing import LID, PHONE, erase, everything, landed
 from lake import Lake
-from project import ROOT
+from project import TESTS
 
 from pipelines.loading.alarms import alarms
 from pipelines.loading.load import load, rebuild
@@ -15,46 +15,16 @@ from pipelines.loading.pending import list_everything
 from pipelines.privacy.apply import sweep
 from pipelines.redaction.erasures import ErasureList
 
-# For each step that it reads a fork that erases, and kills itself just before that step, or just after it.
 ERASERS = """
-import os, signal, sys
-import obstore, psycopg
-from pipelines.db.queries import query
+import sys
+from dying import serve
 from pipelines.privacy.apply import Request, apply
 from pipelines.privacy.people import Who
-from pipelines.settings import LakeSettings
-from pipelines.snapshots.bucket import SnapshotStore
 
-def put_of(key):
-    return "file" if key.startswith("whatsapp/") else "manifest" if "manifest-" in key else "entry"
-
-def dies(when, step, name, call):
-    if step != name:
-        return call()
-    if when == "after":
-        call()
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def erase(when, step):
-    put, execute, publish = obstore.put, psycopg.Connection.execute, SnapshotStore.put
-    names = {query(name): name for name in SQL}
-    obstore.put = lambda store, key, *rest, **more: dies(
-        when, step, put_of(key), lambda: put(store, key, *rest, **more))
-    psycopg.Connection.execute = lambda conn, text, *rest, **more: dies(
-        when, step, names.get(text) if isinstance(text, bytes) else None, lambda: execute(conn, text, *rest, **more))
-    SnapshotStore.put = lambda store, *rest: dies(when, step, "parquet", lambda: publish(store, *rest))
-    with psycopg.connect(settings.conninfo, autocommit=True) as conn:
-        apply(settings, conn, Request(Who("person", tuple(sys.argv[1:])), "T-1", "me"))
-
-SQL = ("erasure/announce", "alarms/moved", "erasure/forget_events", "erasure/give_back", "erasure/forget_jids",
-       "load/state", "erasure/applied")
-settings = LakeSettings.from_environment()
-for order in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        erase(*order.split())
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+request = Request(Who("person", tuple(sys.argv[1:])), "T-1", "me")
+statements = ("erasure/announce", "alarms/moved", "erasure/forget_events", "erasure/give_back", "erasure/forget_jids",
+              "load/state", "erasure/applied")
+serve(statements, lambda settings, conn: apply(settings, conn, request))
 """
 # In the order in which they come.
 STEPS = [
@@ -77,7 +47,7 @@ STEPS = [
 def test_killed_at_each_step(filled: Lake) -> None:
     names = (f"{PHONE}@s.whatsapp.net", f"{LID}@lid")
     command = [sys.executable, "-c", ERASERS, *names]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
         for when, step in STEPS:
@@ -100,7 +70,7 @@ def test_killed_at_each_step(filled: Lake) -> None:
 @pytest.mark.parametrize("step", ["erasure/announce", "file", "load/state"])
 def test_a_sweep_goes_on_with_what_was_killed(filled: Lake, step: str) -> None:
     command = [sys.executable, "-c", ERASERS, f"{PHONE}@s.whatsapp.net", f"{LID}@lid"]
-    subprocess.run(command, cwd=ROOT, input=f"after {step}\n", text=True, check=True, capture_output=True)
+    subprocess.run(command, cwd=TESTS, input=f"after {step}\n", text=True, check=True, capture_output=True)
     sweep(filled.settings, filled.connection)
     assert PHONE not in everything(filled)
     assert LID not in everything(filled)
@@ -108,7 +78,7 @@ def test_a_sweep_goes_on_with_what_was_killed(filled: Lake, step: str) -> None:
 
 def test_a_load_beside_a_killed_erasure_brings_nobody_in(filled: Lake, sample: list[dict[str, object]]) -> None:
     command = [sys.executable, "-c", ERASERS, f"{PHONE}@s.whatsapp.net", f"{LID}@lid"]
-    subprocess.run(command, cwd=ROOT, input="after entry\n", text=True, check=True, capture_output=True)
+    subprocess.run(command, cwd=TESTS, input="after entry\n", text=True, check=True, capture_output=True)
     (erasure,) = ErasureList(filled.zone).entries()
     assert erasure.until
     at = erasure.until.replace(year=erasure.until.year - 1)
