@@ -104,11 +104,13 @@ def apply(  # noqa: PLR0913, PLR0917  as many as there are ways to say it
 
         meant = _who(settings, conn, who, event, group, lid, not_lid)
         done = carry_out(settings, conn, Request(meant, reference, by or getpass.getuser(), ever))
-        if scrubbed:
-            from pipelines.privacy.scrub import scrub
+        try:
+            if scrubbed:
+                from pipelines.privacy.scrub import scrub
 
-            scrub(settings, conn, done)
-    _print_done(done, as_json=as_json)
+                scrub(settings, conn, done)
+        finally:  # it is erased, whatever becomes of the disks
+            _print_done(done, as_json=as_json)
 
 
 @app.command("sweep")

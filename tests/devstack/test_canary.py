@@ -21,7 +21,7 @@ OTHER = participant(2)
 PLACES = ("postgres/base/", "postgres/pg_wal/", "s3/wpp-landing", "s3/wpp-snapshots")
 
 
-@pytest.mark.stack
+@pytest.mark.slow
 def test_no_file_holds_who_was_erased_and_scrubbed(tmp_path: Path) -> None:
     """Tables, write-ahead log, the store's volumes, logs: before it they do, which shows that the search finds it."""
     token = secrets.token_hex(24).encode()

@@ -1,7 +1,11 @@
 """What keeps a scrub from its end is said, and nothing is left changed on the server."""
 
+import re
+
 import psycopg
 import pytest
+from command import wpp_lake
+from erasing import PHONE, everything
 from lake import Lake
 from roles import url
 
@@ -52,8 +56,11 @@ def test_nothing_is_begun_without_room(filled: Lake, monkeypatch: pytest.MonkeyP
 def test_a_log_that_is_kept_for_somebody_is_told(filled: Lake) -> None:
     filled.rows(f"select pg_create_physical_replication_slot('{SLOT}', true)")
     try:
-        with pytest.raises(NotScrubbedError, match="replication slot"):
-            scrubbed(filled)
+        said = wpp_lake("erase", "apply", PHONE, "--reference", "T-1", "--scrub")
+        assert said.returncode == 1
+        assert "replication slot" in said.stderr
+        assert re.search(r"^erasure \S+, on T-1$", said.stdout, re.MULTILINE)
+        assert PHONE not in everything(filled)
     finally:
         filled.rows(f"select pg_drop_replication_slot('{SLOT}')")
     assert filled.rows(SETTING) == []
