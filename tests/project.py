@@ -9,8 +9,7 @@ from devstack.settings import StackSettings
 from pipelines.settings import LakeSettings
 from receiver.settings import ReceiverSettings
 
-TESTS = Path(__file__).parent
-ROOT = TESTS.parent
+ROOT = Path(__file__).parent.parent
 # Read by the guard of Dagster's webserver, and by boto3.
 OTHERS_SETTINGS = {"DAGSTER_ALLOWED_HOSTS", "AWS_REQUEST_CHECKSUM_CALCULATION"}
 

@@ -9,7 +9,7 @@ import pytest
 from aged import BEFORE, NEW, OLD, age, compared
 from erasing import landing_lines
 from lake import Lake
-from project import TESTS
+from project import ROOT
 
 from pipelines.loading.alarms import alarms
 from pipelines.loading.load import load, rebuild
@@ -22,6 +22,7 @@ from pipelines.redaction.erasures import ErasureList
 EXPIRIES = """
 import sys
 from datetime import date
+sys.path.append("tests")
 from dying import serve
 from pipelines.privacy.content_expiry import expire_content
 
@@ -58,7 +59,7 @@ def aged(keyed: Lake, sample: list[dict[str, Any]]) -> Lake:
 def test_killed_at_each_step(aged: Lake) -> None:
     lines = {key: len(lines) for key, lines in landing_lines(aged).items()}
     command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
-    with subprocess.Popen(command, cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
         for when, step in STEPS:
@@ -83,7 +84,7 @@ def test_killed_at_each_step(aged: Lake) -> None:
 @pytest.mark.parametrize("step", ["erasure/announce", "file", "load/state"])
 def test_a_sweep_goes_on_with_what_was_killed(aged: Lake, step: str) -> None:
     command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
-    subprocess.run(command, cwd=TESTS, input=f"after {step}\n", text=True, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, input=f"after {step}\n", text=True, check=True, capture_output=True)
     (begun,) = ErasureList(aged.zone).entries()
     sweep(aged.settings, aged.connection)
     assert prove(aged.settings, aged.connection, begun.id)["matches"] == 0

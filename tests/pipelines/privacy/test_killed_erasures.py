@@ -7,7 +7,7 @@ import sys
 import pytest
 from erasing import LID, PHONE, erase, everything, landed
 from lake import Lake
-from project import TESTS
+from project import ROOT
 
 from pipelines.loading.alarms import alarms
 from pipelines.loading.load import load, rebuild
@@ -17,6 +17,7 @@ from pipelines.redaction.erasures import ErasureList
 
 ERASERS = """
 import sys
+sys.path.append("tests")
 from dying import serve
 from pipelines.privacy.apply import Request, apply
 from pipelines.privacy.people import Who
@@ -47,7 +48,7 @@ STEPS = [
 def test_killed_at_each_step(filled: Lake) -> None:
     names = (f"{PHONE}@s.whatsapp.net", f"{LID}@lid")
     command = [sys.executable, "-c", ERASERS, *names]
-    with subprocess.Popen(command, cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout
         for when, step in STEPS:
@@ -70,7 +71,7 @@ def test_killed_at_each_step(filled: Lake) -> None:
 @pytest.mark.parametrize("step", ["erasure/announce", "file", "load/state"])
 def test_a_sweep_goes_on_with_what_was_killed(filled: Lake, step: str) -> None:
     command = [sys.executable, "-c", ERASERS, f"{PHONE}@s.whatsapp.net", f"{LID}@lid"]
-    subprocess.run(command, cwd=TESTS, input=f"after {step}\n", text=True, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, input=f"after {step}\n", text=True, check=True, capture_output=True)
     sweep(filled.settings, filled.connection)
     assert PHONE not in everything(filled)
     assert LID not in everything(filled)
@@ -78,7 +79,7 @@ def test_a_sweep_goes_on_with_what_was_killed(filled: Lake, step: str) -> None:
 
 def test_a_load_beside_a_killed_erasure_brings_nobody_in(filled: Lake, sample: list[dict[str, object]]) -> None:
     command = [sys.executable, "-c", ERASERS, f"{PHONE}@s.whatsapp.net", f"{LID}@lid"]
-    subprocess.run(command, cwd=TESTS, input="after entry\n", text=True, check=True, capture_output=True)
+    subprocess.run(command, cwd=ROOT, input="after entry\n", text=True, check=True, capture_output=True)
     (erasure,) = ErasureList(filled.zone).entries()
     assert erasure.until
     at = erasure.until.replace(year=erasure.until.year - 1)
