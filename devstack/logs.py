@@ -10,6 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+LONGEST_LINE = 1 << 16  # bytes; a longer one may be cut in two
+
 
 @dataclass(frozen=True)
 class LogLimit:
@@ -32,11 +34,13 @@ def rotate(log: Path, files: int) -> None:
 
     The writer keeps its open file, so nothing that it does depends on this process: the content is copied and cut off,
     and the writer, which appends, goes on at the beginning. What it writes between the last byte's copy and the cut,
-    which follow each other at once, is lost; a line is never cut in two if it was written in one piece.
+    which follow each other at once, is lost, and with it the beginning of a line that has no end yet: a reader may see
+    half of a line that is written in one piece.
     """
     copy = log.with_name(f"{log.name}.new")
     try:
         shutil.copyfile(log, copy)
+        _end_at_a_line(copy)
     except OSError:
         copy.unlink(missing_ok=True)
         raise
@@ -45,3 +49,12 @@ def rotate(log: Path, files: int) -> None:
         with suppress(FileNotFoundError):
             log.with_name(f"{log.name}.{number}").rename(log.with_name(f"{log.name}.{number + 1}"))
     copy.rename(log.with_name(f"{log.name}.1"))
+
+
+def _end_at_a_line(file: Path) -> None:
+    """Cut off what stands after the last end of a line; a file without any stays as it is."""
+    with file.open("r+b") as content:
+        content.seek(-min(LONGEST_LINE, file.stat().st_size), os.SEEK_END)
+        tail = content.read()
+        if whole := tail.rfind(b"\n") + 1:
+            content.truncate(content.tell() - len(tail) + whole)
