@@ -17,6 +17,7 @@ from typing import Any
 import boto3
 import psutil  # type: ignore[import-untyped]  # it ships no types
 from botocore.config import Config
+from factories import PATHS, event, event_id, headers
 
 from devstack.waiting import free_ports, wait_until
 
@@ -122,6 +123,16 @@ def get(url: str) -> int:
 def open_url(request: urllib.request.Request) -> Any:
     """Send a request without a proxy."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
+
+
+def deliver(up: Running, name: object, **what: Any) -> str:
+    """Send a signed event as the collector does, and return its id."""
+    body, identifier = event(**what), event_id(name)
+    signed = headers(body, identifier, secret=up.environment()["WHATSAPP_WEBHOOK_SECRET"])
+    url = f"http://127.0.0.1:{up.receiver_port}{PATHS['current']}"
+    with open_url(urllib.request.Request(url, body, signed)) as response:
+        assert response.status == 202
+    return identifier
 
 
 def store_client(environment: Mapping[str, str]) -> Any:

@@ -3,15 +3,14 @@
 import json
 import secrets
 import subprocess
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from factories import PATHS, event, event_id, group, headers, message, participant
+from factories import event_id, group, message, participant
 from forensics import holders
-from stack_process import WPP_LAKE, Running, open_url, running
+from stack_process import WPP_LAKE, Running, deliver, running
 
 from pipelines.parsing.jids import Person
 
@@ -28,11 +27,11 @@ def test_no_file_holds_who_was_erased_and_scrubbed(tmp_path: Path) -> None:
     words = [LID.encode(), PHONE.encode(), token]
     with running("up", tmp_path / "lake", "--no-dagster", ERASURE_KEY=secrets.token_hex()) as up:
         up.line("READY")
-        deliver(up, "the group", {"kind": "groups.update", "payload": [roster()]})
+        deliver(up, "the group", kind="groups.update", payload=[roster()])
         for number in range(60):
-            deliver(up, f"theirs {number}", {"payload": theirs(number, token.decode())})
-        deliver(up, "a quote", {"payload": quote(token.decode())})
-        deliver(up, "another's", {"payload": message(OTHER, text="bom dia", key="OTHER")})
+            deliver(up, f"theirs {number}", payload=theirs(number, token.decode()))
+        deliver(up, "a quote", payload=quote(token.decode()))
+        deliver(up, "another's", payload=message(OTHER, text="bom dia", key="OTHER"))
         wpp_lake(up, "load")
         wpp_lake(up, "snapshot")
         use_wal_again(up)
@@ -50,15 +49,6 @@ def test_no_file_holds_who_was_erased_and_scrubbed(tmp_path: Path) -> None:
             assert connection.execute("show wal_recycle").fetchone() == ("on",)
             texts = "select payload -> 'message' ->> 'conversation' from whatsapp_events where event_id = %s"
             assert connection.execute(texts, [event_id("another's")]).fetchone() == ("bom dia",)
-
-
-def deliver(up: Running, name: str, what: dict[str, Any]) -> None:
-    """Send a signed event as the collector does."""
-    body, identifier = event(**what), event_id(name)
-    secret = up.environment()["WHATSAPP_WEBHOOK_SECRET"]
-    url = f"http://127.0.0.1:{up.receiver_port}{PATHS['current']}"
-    with open_url(urllib.request.Request(url, body, headers(body, identifier, secret=secret))) as response:
-        assert response.status == 202
 
 
 def wpp_lake(up: Running, *words: str) -> str:

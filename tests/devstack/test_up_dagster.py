@@ -10,13 +10,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # it ships no types
 import psycopg
 import pytest
-from factories import PATHS, SECRET, event, event_id, headers
-from stack_process import WPP_LAKE, Running, open_url, running, runs, wait_for
+from factories import SECRET
+from stack_process import WPP_LAKE, Running, deliver, open_url, running, wait_for
 from watcher import SECRET_PATH, Watcher, watching
 
 from pipelines.orchestration.code_server import SOCKET
@@ -123,15 +122,6 @@ def test_loads_go_on_when_the_code_server_was_killed(with_dagster: Running) -> N
     assert {name: pid for name, pid in with_dagster.pids().items() if name != "dagster-code"} == daemons
 
 
-def deliver(up: Running, name: str) -> str:
-    """Send a signed event as the collector does, and return its id."""
-    body, identifier = event(), event_id(name)
-    url = f"http://127.0.0.1:{up.receiver_port}{PATHS['current']}"
-    with open_url(urllib.request.Request(url, body, headers(body, identifier))) as response:
-        assert response.status == 202
-    return identifier
-
-
 def rows(up: Running, identifier: str) -> int:
     """Return how many rows an event has."""
     with psycopg.connect(up.environment()["DATABASE_URL"], sslmode="prefer") as connection:
@@ -166,38 +156,6 @@ def test_the_daemons_log_is_plain_and_has_each_line_once(with_dagster: Running) 
     assert [line for line in ticks if not plain.fullmatch(line)] == []
     assert len(set(ticks)) == len(ticks)
     assert "\x1b" not in text
-
-
-def test_a_stop_does_not_wait_for_a_load_that_hangs(tmp_path: Path) -> None:
-    """SIGTERM exits 0 and ends everything, though the code server would wait for its run."""
-    with running("up", tmp_path / "lake", WHATSAPP_WEBHOOK_SECRET=SECRET) as up:
-        up.line("READY")
-        with psycopg.connect(up.environment()["DATABASE_URL"], sslmode="prefer", autocommit=True) as connection:
-            connection.execute("select pg_advisory_lock(7077061)")  # as a load that changes people and groups does
-            deliver(up, "that nobody loads")
-            wait_for(lambda: runs_wait(up, connection), "a run that waits")
-            children = up.process.children(recursive=True)
-            assert up.stop() == 0
-    assert "dagster-code doesn't stop: killing it" in up.lines()
-    wait_for(lambda: not any(map(runs, children)), "the end of all of it")
-
-
-def runs_wait(up: Running, connection: psycopg.Connection) -> bool:
-    """Tell whether a run has started, and somebody waits for an advisory lock."""
-    waiting = connection.execute("select 1 from pg_locks where locktype = 'advisory' and not granted").fetchone()
-    with psycopg.connect(up.environment()["DAGSTER_POSTGRES_URL"].replace("+psycopg2", "")) as dagster:
-        started = dagster.execute("select 1 from runs where status = 'STARTED'").fetchone()
-    return None not in (waiting, started)
-
-
-def test_a_killed_up_takes_dagster_along(tmp_path: Path) -> None:
-    """After SIGKILL of `up` each of its processes ends by itself."""
-    with running("up", tmp_path / "lake", WHATSAPP_WEBHOOK_SECRET="given $HOME 'quoted'") as up:
-        up.line("READY")
-        assert up.environment()["WHATSAPP_WEBHOOK_SECRET"] == "given $HOME 'quoted'"
-        children = up.process.children(recursive=True)
-        assert up.stop(signal.SIGKILL) == -signal.SIGKILL
-    wait_for(lambda: not any(map(runs, children)), "the end of all of it")
 
 
 def code_locations(up: Running) -> object:
