@@ -185,7 +185,7 @@ def test_a_restored_older_dump_is_swept(filled: Lake) -> None:
         filled.connection.execute("set local session_replication_role = replica")
         for name in tables:
             filled.connection.execute(f"delete from public.{name}".encode())  # noqa: S608  names of our own tables
-            filled.connection.execute(f"insert into public.{name} select * from dump.{name}".encode())  # noqa: S608
+            filled.connection.execute(f"insert into public.{name} select * from dump.{name}".encode())  # noqa: S608  names of tables
     filled.connection.execute("drop schema dump cascade")
     assert PHONE in repr(filled.content())
     list_everything(filled.connection, filled.zone)
