@@ -55,27 +55,30 @@ def publish(tables: Mapping[str, DataFrame], moment: Moment) -> list[Snapshot]:
     A table without a row has a file of the moment's date all the same.
     """
     today = moment.state_at.date()
-    files: list[Snapshot] = []
+    published: list[Snapshot] = []
     for table in SCHEMAS:
-        written = [Snapshot(**row.asDict()) for row in _written(table, tables[table], moment).collect()]
+        written = [Snapshot(**row.asDict()) for row in files(table, tables[table], moment).collect()]
         if today not in {each.day for each in written}:
             written.append(_put(table, today, iter(()), moment))
-        files += sorted(written, key=lambda each: each.day)
-    return files
+        published += sorted(written, key=lambda each: each.day)
+    return published
 
 
-def _written(table: str, rows: DataFrame, moment: Moment) -> DataFrame:
-    """Return the files that tasks put, one for each date; a date's rows come to one task, batch by batch."""
+def files(table: str, rows: DataFrame, moment: Moment) -> DataFrame:
+    """Return the files that tasks put, one for each date; a date's rows come to one task, batch by batch.
+
+    They come in order because Spark finds them sorted as it wants a group's rows, by its key with nulls first. Else it
+    sorts once more, by the key alone, and that keeps no order; nor would it see a constant as sorted.
+    """
     if table == EVENTS:
-        dated = rows.select(
-            *SCHEMAS[table].names, sf.to_date("received_at").alias("day"), sf.hour("received_at").alias("hour")
-        )
+        day, hour = sf.to_date("received_at"), sf.hour("received_at")
     else:
-        dated = rows.select(*SCHEMAS[table].names, sf.lit(moment.state_at.date()).alias("day"))
+        day, hour = sf.when(sf.col(ORDER[table][0]) >= "", sf.lit(moment.state_at.date())), sf.lit(0)
     tasks = rows.sparkSession.sparkContext.defaultParallelism
-    order = [sf.col(name).asc_nulls_last() for name in ("day", *ORDER[table])]
+    order = [sf.col("day").asc_nulls_first(), *(sf.col(name).asc_nulls_last() for name in ORDER[table])]
     return (
-        dated.repartition(tasks, "day")
+        rows.select(*SCHEMAS[table].names, day.alias("day"), hour.alias("hour"))
+        .repartition(tasks, "day")
         .sortWithinPartitions(*order)
         .groupBy("day")
         .applyInArrow(_writer(table, moment), from_arrow_schema(WRITTEN))

@@ -27,16 +27,23 @@ pytestmark = pytest.mark.spark
 
 
 def run(folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
-    """Run the job in one process of Spark with two places, on the lake that the environment names."""
+    """Run the job on the lake that the environment names."""
+    return of_spark(
+        [sys.executable, "-m", "pipelines.spark", "--tables", (folder / "tables").as_uri()], folder, **settings
+    )
+
+
+def of_spark(command: list[str], folder: Path, **settings: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command with one process of Spark with two places."""
     (folder / "spark-defaults.conf").write_text(
         "spark.master local[2]\nspark.ui.enabled false\nspark.driver.bindAddress 127.0.0.1\n"
         f"spark.driver.host 127.0.0.1\nspark.local.dir {folder}\n"
     )
-    of_spark = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_CONF_DIR": str(folder), "PYSPARK_PYTHON": sys.executable}
+    session = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_CONF_DIR": str(folder), "PYSPARK_PYTHON": sys.executable}
     own = {name: text for name, text in os.environ.items() if name != "DATABASE_URL"}
     return subprocess.run(
-        [sys.executable, "-m", "pipelines.spark", "--tables", (folder / "tables").as_uri()],
-        env=own | of_spark | settings | {"JAVA_HOME": str(java(folder)[0]), "PYTHONPATH": str(ROOT)},
+        command,
+        env=own | session | settings | {"JAVA_HOME": str(java(folder)[0]), "PYTHONPATH": str(ROOT)},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -54,15 +61,37 @@ def test_tables_and_files_are_those_of_the_loader(
     )
     filled.load()
     snapshot(filled)
-    with bucket(s3_client, "spark") as of_spark:
-        done = run(tmp_path, SNAPSHOT_BUCKET=of_spark)
+    with bucket(s3_client, "spark") as bucket_of_spark:
+        done = run(tmp_path, SNAPSHOT_BUCKET=bucket_of_spark)
         assert done.returncode == 0, done.stderr
-        theirs = SnapshotStore(filled.settings.model_copy(update={"snapshot_bucket": of_spark}))
+        theirs = SnapshotStore(filled.settings.model_copy(update={"snapshot_bucket": bucket_of_spark}))
         files = list(compare_snapshots(filled.snapshots, theirs, set()))
     tables = {table: compare_table(filled.connection, str(tmp_path / "tables"), table) for table in KEYS}
     assert [found for _, _, found in files] == [[]] * 5
     assert {table: found for table, (_, found) in tables.items()} == {table: [] for table in KEYS}
     assert tables["whatsapp_event_revisions"][0] > 0
+
+
+SORTS = """
+import re
+from datetime import UTC, datetime
+from pyspark.sql import SparkSession
+from pyspark.sql.pandas.types import from_arrow_schema
+from pipelines.snapshots.schemas import SCHEMAS
+from pipelines.spark.publish import Moment, files
+
+spark = SparkSession.builder.getOrCreate()
+for table, schema in SCHEMAS.items():
+    rows = spark.createDataFrame([], from_arrow_schema(schema))
+    plan = files(table, rows, Moment(datetime.now(UTC), "", None))._jdf.queryExecution().executedPlan().toString()
+    print(*re.findall(r"Sort \\[(\\w+)", plan))
+"""
+
+
+def test_a_file_s_rows_are_sorted_once(tmp_path: Path) -> None:
+    """A second sort, by the date alone, would keep no order once it needs the disk."""
+    done = of_spark([sys.executable, "-c", SORTS], tmp_path)
+    assert done.stdout.splitlines() == ["day"] * 4, done.stderr
 
 
 def test_ids_are_functions_of_what_they_name(lake: Lake, tmp_path: Path) -> None:
