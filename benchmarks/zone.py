@@ -39,9 +39,9 @@ def landing_of(lines: int) -> Landing:
     return Landing(FIRST_DAY, HOURS, max(1, round(lines / HOURS / EVENTS_PER_FILE)), EVENTS_PER_FILE)
 
 
-def land(store: S3Store, lines: int) -> None:
+def land(store: S3Store, lines: int, seed: int) -> None:
     """Put the files of about so many lines, with further deliveries and other bodies of some."""
-    landing, traffic = landing_of(lines), Traffic(7)
+    landing, traffic = landing_of(lines), Traffic(seed)
     step = timedelta(hours=1) / (landing.files_per_hour * landing.events_per_file)
     for hour in landing.hours:
         for file in range(landing.files_per_hour):
