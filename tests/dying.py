@@ -1,21 +1,37 @@
 """A process that forks for each order that it reads, `before STEP` or `after STEP`: the fork works, and dies there.
 
-Belongs here: the steps at which it can be (a put, a statement, a snapshot's put). Not: what is carried out.
+Belongs here: the steps at which it can be (a put, a statement, a snapshot's put), and giving the orders. Not: what is
+carried out.
 """
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import obstore
 import psycopg
+from project import ROOT
 
 from pipelines.db.connection import Connection
 from pipelines.db.queries import query
 from pipelines.settings import LakeSettings
 from pipelines.snapshots.bucket import SnapshotStore
+
+
+def deaths(script: str, words: Iterable[str], steps: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Run a script that serves, in the project's folder; yield each order once a fork has died by it."""
+    command = [sys.executable, "-c", script, *words]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        for order in map(" ".join, steps):
+            print(order, file=process.stdin, flush=True)
+            assert int(process.stdout.readline()) == -signal.SIGKILL, f"{order} was never reached"
+            yield order
+        process.stdin.close()
 
 
 def serve(statements: Collection[str], work: Callable[[LakeSettings, Connection], object]) -> None:

@@ -15,6 +15,7 @@ from pipelines.loading.announced import announce
 from pipelines.privacy import content_expiry, expiry, landing, parquet, tables
 from pipelines.privacy.done import Done
 from pipelines.privacy.people import Who
+from pipelines.privacy.removal import remove_older
 from pipelines.redaction.covering import read_erasures, subjects_of
 from pipelines.redaction.erasures import Erasure, ErasureList, new_id
 from pipelines.redaction.lines import Eraser
@@ -143,7 +144,7 @@ def _of_the_rest(  # noqa: PLR0913, PLR0917  one step after the other
             if write_catalogue(settings, store, day, only_stale=True):
                 keys.append(snapshot_key(FIELDS, day))
         done.counts["dates"] += sum(key.startswith(EVENTS) for key in keys)
-        landing.remove_older(store.client, store.bucket, keys)
+        remove_older(store.client, store.bucket, keys)
     if len(erasures) == len(eraser.erasures.entries) or _others_are_applied(conn, eraser, erasures):
         conn.execute(query("erasure/applied"), {"revision": eraser.erasures.revision})
 

@@ -19,7 +19,7 @@ from pipelines.privacy import landing, parquet
 from pipelines.privacy.content_rows import follow_quarantine, lose_content
 from pipelines.privacy.done import Done
 from pipelines.privacy.expiry import Order, begin, supersede
-from pipelines.privacy.removal import remove_older
+from pipelines.privacy.removal import remove_older, remove_older_below
 from pipelines.redaction.covering import read_erasures
 from pipelines.redaction.erasures import Erasure, ErasureList, expiry_of
 from pipelines.redaction.lines import Eraser
@@ -132,7 +132,7 @@ def _remove_versions(settings: LakeSettings, due: _Stretch) -> int:
     if due.since:
         days = range((due.until - due.since).days)
         prefixes = [hour_prefix(due.since + timedelta(days=day)).rpartition("hour=")[0] for day in days]
-    return sum(remove_older(client, settings.landing_bucket, prefix, is_due) for prefix in prefixes)
+    return sum(remove_older_below(client, settings.landing_bucket, prefix, is_due) for prefix in prefixes)
 
 
 def _in_quarantine(conn: Connection, due: _Stretch) -> list[str]:
@@ -153,5 +153,5 @@ def _write_dates(settings: LakeSettings, conn: Connection, due: _Stretch, *, sta
     past = [day for day in map(date.fromisoformat, store.dates(parquet.GROUPS)) if day < due.until.date()]
     written = parquet.strip_states(settings, store, [day for day in past if not due.since or day >= due.since.date()])
     if keys := [*written, *(snapshot_key(table, day) for table in (EVENTS, FIELDS) for day in days)]:
-        landing.remove_older(object_store.client(settings), settings.snapshot_bucket, keys)
+        remove_older(object_store.client(settings), settings.snapshot_bucket, keys)
     return len(days)

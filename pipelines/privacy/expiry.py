@@ -23,8 +23,7 @@ from pipelines.landing.zone import LandingZone, hour_of
 from pipelines.loading.announced import announce
 from pipelines.privacy.done import Done
 from pipelines.privacy.expired_rows import expire_rows
-from pipelines.privacy.landing import remove_older
-from pipelines.privacy.removal import has_any, remove
+from pipelines.privacy.removal import has_any, remove, remove_older
 from pipelines.redaction.erasures import PREFIX, Erasure, ErasureList, Keeps, expiry_of, new_id
 from pipelines.redaction.lines import read_eraser
 from pipelines.settings import LakeSettings

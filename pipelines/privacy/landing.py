@@ -1,7 +1,7 @@
 """Takes those who are to be forgotten out of the landing zone: files are put anew under their keys.
 
-Belongs here: the order in which that outlives a kill (manifest, file, ledger), and older versions of an object. Not:
-what a line becomes (redaction), the rows of it (tables).
+Belongs here: the order in which that outlives a kill (manifest, file, ledger). Not: what a line
+becomes (redaction), the rows of it (tables), how older versions are removed (removal).
 """
 
 import hashlib
@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 import obstore
 import uuid_utils
@@ -23,12 +22,10 @@ from pipelines.landing.authenticity import Verifier
 from pipelines.landing.zone import FetchedFile, LandingFile, LandingZone
 from pipelines.loading.ledger import entries
 from pipelines.loading.redelivered import knowing
+from pipelines.privacy.removal import remove_older
 from pipelines.redaction.erasures import PREFIX, ErasureList, Touched, encode_manifest
 from pipelines.redaction.lines import Change, Eraser, written
 from receiver.landing import file_metadata
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 CLOCKS = timedelta(hours=1)  # by which the store's may differ from the database's
 Wanted = Callable[[LandingFile], bool]
@@ -130,19 +127,4 @@ def _follow(conn: Connection, files: Iterable[FetchedFile]) -> None:
 
 def remove_versions(zone: LandingZone, keys: Iterable[str]) -> int:
     """Remove what a bucket with versions keeps of these objects beside their newest one; return how many that was."""
-    client = object_store.client(zone.settings)
-    return remove_older(client, zone.settings.landing_bucket, keys)
-
-
-def remove_older(client: "S3Client", bucket: str, keys: Iterable[str]) -> int:
-    """Remove the older versions of objects, where the bucket keeps any; return how many there were."""
-    if client.get_bucket_versioning(Bucket=bucket).get("Status") is None:
-        return 0
-    removed = 0
-    for key in keys:
-        for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
-            for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                if each["Key"] == key and not each["IsLatest"]:
-                    client.delete_object(Bucket=bucket, Key=key, VersionId=each["VersionId"])
-                    removed += 1
-    return removed
+    return remove_older(object_store.client(zone.settings), zone.settings.landing_bucket, keys)

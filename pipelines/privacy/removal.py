@@ -1,9 +1,9 @@
-"""Removes objects from a bucket, with every version that it keeps of them.
+"""Removes objects from a bucket, with every version that it keeps of them, or their older versions alone.
 
-Belongs here: how, in either kind of bucket. Not: which objects (expiry).
+Belongs here: how, in either kind of bucket. Not: which objects (landing, expiry, content_expiry).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from pipelines.errors import WppLakeError
@@ -30,8 +30,7 @@ def remove(client: "S3Client", bucket: str, prefix: str, is_gone: Callable[[str]
     In a bucket with versions nothing of them is left: neither an older version nor a mark that it was deleted, not even
     of a key that has nothing else any more. Raises NotRemovedError.
     """
-    is_versioned = client.get_bucket_versioning(Bucket=bucket).get("Status") is not None
-    pages = _versions(client, bucket, prefix) if is_versioned else _objects(client, bucket, prefix)
+    pages = (_versions if _keeps_versions(client, bucket) else _objects)(client, bucket, prefix)
     objects = set[str]()
     for versions, marks in pages:
         gone = [each for each in (*versions, *marks) if is_gone(each["Key"])]
@@ -43,17 +42,30 @@ def remove(client: "S3Client", bucket: str, prefix: str, is_gone: Callable[[str]
     return len(objects)
 
 
-def remove_older(client: "S3Client", bucket: str, prefix: str, is_due: Callable[[str], bool]) -> int:
-    """Remove older versions of objects below a prefix whose keys `is_due` names, deleted ones too; return how many."""
-    if client.get_bucket_versioning(Bucket=bucket).get("Status") is None:
+def remove_older(client: "S3Client", bucket: str, keys: Iterable[str]) -> int:
+    """Remove the older versions of these objects, where the bucket keeps any; return how many there were."""
+    if not _keeps_versions(client, bucket):
         return 0
+    return sum(_remove_older(client, bucket, key, key.__eq__) for key in keys)
+
+
+def remove_older_below(client: "S3Client", bucket: str, prefix: str, is_due: Callable[[str], bool]) -> int:
+    """Remove older versions of objects below a prefix whose keys `is_due` names, deleted ones too; return how many."""
+    return _remove_older(client, bucket, prefix, is_due) if _keeps_versions(client, bucket) else 0
+
+
+def _remove_older(client: "S3Client", bucket: str, prefix: str, is_due: Callable[[str], bool]) -> int:
     removed = 0
     for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
-        for each in page.get("Versions", ()):
+        for each in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
             if not each["IsLatest"] and is_due(each["Key"]):
                 client.delete_object(Bucket=bucket, Key=each["Key"], VersionId=each["VersionId"])
                 removed += 1
     return removed
+
+
+def _keeps_versions(client: "S3Client", bucket: str) -> bool:
+    return client.get_bucket_versioning(Bucket=bucket).get("Status") is not None
 
 
 def _objects(client: "S3Client", bucket: str, prefix: str) -> "Iterator[Page]":

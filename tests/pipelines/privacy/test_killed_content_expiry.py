@@ -1,15 +1,12 @@
 """An expiry of content that is killed at any of its steps is gone on with; until then nothing alarms."""
 
-import signal
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from aged import BEFORE, NEW, OLD, age, compared
+from dying import deaths
 from erasing import landing_lines
 from lake import Lake
-from project import ROOT
 
 from pipelines.loading.alarms import alarms
 from pipelines.loading.load import load, rebuild
@@ -58,19 +55,11 @@ def aged(keyed: Lake, sample: list[dict[str, Any]]) -> Lake:
 
 def test_killed_at_each_step(aged: Lake) -> None:
     lines = {key: len(lines) for key, lines in landing_lines(aged).items()}
-    command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin
-        assert process.stdout
-        for when, step in STEPS:
-            print(when, step, file=process.stdin, flush=True)
-            ended = int(process.stdout.readline())
-            assert ended == -signal.SIGKILL, f"{when} {step} was never reached"
-            list_everything(aged.connection, aged.zone)
-            assert alarms(aged.connection) == [], f"{when} {step}"
-            load(aged.connection, aged.zone, [OLD, NEW], "run")
-            assert compared(aged).differences == [], f"{when} {step}"
-        process.stdin.close()
+    for order in deaths(EXPIRIES, [str(BEFORE)], STEPS):
+        list_everything(aged.connection, aged.zone)
+        assert alarms(aged.connection) == [], order
+        load(aged.connection, aged.zone, [OLD, NEW], "run")
+        assert compared(aged).differences == [], order
     (begun,) = ErasureList(aged.zone).entries()
     done = expire_content(aged.settings, aged.connection, BEFORE, "T", "me")
     assert done.erasure == begun
@@ -83,8 +72,7 @@ def test_killed_at_each_step(aged: Lake) -> None:
 
 @pytest.mark.parametrize("step", ["erasure/announce", "file", "load/state"])
 def test_a_sweep_goes_on_with_what_was_killed(aged: Lake, step: str) -> None:
-    command = [sys.executable, "-c", EXPIRIES, str(BEFORE)]
-    subprocess.run(command, cwd=ROOT, input=f"after {step}\n", text=True, check=True, capture_output=True)
+    list(deaths(EXPIRIES, [str(BEFORE)], [("after", step)]))
     (begun,) = ErasureList(aged.zone).entries()
     sweep(aged.settings, aged.connection)
     assert prove(aged.settings, aged.connection, begun.id)["matches"] == 0

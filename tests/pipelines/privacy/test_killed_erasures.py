@@ -1,13 +1,9 @@
 """An erasure that is killed at any of its steps is gone on with; until then nothing alarms, and nothing comes back."""
 
-import signal
-import subprocess
-import sys
-
 import pytest
+from dying import deaths
 from erasing import LID, PHONE, erase, everything, landed
 from lake import Lake
-from project import ROOT
 
 from pipelines.loading.alarms import alarms
 from pipelines.loading.load import load, rebuild
@@ -27,6 +23,7 @@ statements = ("erasure/announce", "alarms/moved", "erasure/forget_events", "eras
               "load/state", "erasure/applied")
 serve(statements, lambda settings, conn: apply(settings, conn, request))
 """
+PERSON = (f"{PHONE}@s.whatsapp.net", f"{LID}@lid")
 # In the order in which they come.
 STEPS = [
     ("after", "entry"),
@@ -46,18 +43,9 @@ STEPS = [
 
 
 def test_killed_at_each_step(filled: Lake) -> None:
-    names = (f"{PHONE}@s.whatsapp.net", f"{LID}@lid")
-    command = [sys.executable, "-c", ERASERS, *names]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin
-        assert process.stdout
-        for when, step in STEPS:
-            print(when, step, file=process.stdin, flush=True)
-            ended = int(process.stdout.readline())
-            assert ended == -signal.SIGKILL, f"{when} {step} was never reached"
-            list_everything(filled.connection, filled.zone)
-            assert alarms(filled.connection) == [], f"{when} {step}"
-        process.stdin.close()
+    for order in deaths(ERASERS, PERSON, STEPS):
+        list_everything(filled.connection, filled.zone)
+        assert alarms(filled.connection) == [], order
     (erasure,) = ErasureList(filled.zone).entries()
     done = erase(filled, PHONE)
     assert done.erasure == erasure
@@ -70,16 +58,14 @@ def test_killed_at_each_step(filled: Lake) -> None:
 
 @pytest.mark.parametrize("step", ["erasure/announce", "file", "load/state"])
 def test_a_sweep_goes_on_with_what_was_killed(filled: Lake, step: str) -> None:
-    command = [sys.executable, "-c", ERASERS, f"{PHONE}@s.whatsapp.net", f"{LID}@lid"]
-    subprocess.run(command, cwd=ROOT, input=f"after {step}\n", text=True, check=True, capture_output=True)
+    list(deaths(ERASERS, PERSON, [("after", step)]))
     sweep(filled.settings, filled.connection)
     assert PHONE not in everything(filled)
     assert LID not in everything(filled)
 
 
 def test_a_load_beside_a_killed_erasure_brings_nobody_in(filled: Lake, sample: list[dict[str, object]]) -> None:
-    command = [sys.executable, "-c", ERASERS, f"{PHONE}@s.whatsapp.net", f"{LID}@lid"]
-    subprocess.run(command, cwd=ROOT, input="after entry\n", text=True, check=True, capture_output=True)
+    list(deaths(ERASERS, PERSON, [("after", "entry")]))
     (erasure,) = ErasureList(filled.zone).entries()
     assert erasure.until
     at = erasure.until.replace(year=erasure.until.year - 1)
