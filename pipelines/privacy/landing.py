@@ -1,7 +1,7 @@
 """Takes those who are to be forgotten out of the landing zone: files are put anew under their keys.
 
-Belongs here: the order in which that outlives a kill (manifest, file, ledger). Not: what a line
-becomes (redaction), the rows of it (tables), how older versions are removed (removal).
+Belongs here: the order in which that outlives a kill (manifest, file, ledger). Not: what a line becomes (redaction),
+the rows of it (tables), how older versions are removed (removal).
 """
 
 import hashlib
