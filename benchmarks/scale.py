@@ -35,7 +35,7 @@ from pipelines.snapshots.write import write_snapshots
 
 LANDING, SNAPSHOTS, OF_SPARK, DATABASE = "landing", "snapshots", "snapshots-spark", "scale"
 ERASURE_KEY = "benchmark-key-of-32-bytes-length"
-FEWER = 10  # the share of the lines that the run has whose cost is taken for the start: Spark has compiled by then
+FEWER = 10  # times fewer lines has the run whose cost is taken for the start: by then Spark has compiled most
 SHOWN = 10  # differences that are named, of each table or file
 BUSIEST = (
     "select participant_jid from whatsapp_events where participant_jid is not null"
